@@ -1,0 +1,8 @@
+"""The product's own Django app: system checks and commands that belong to no single room."""
+
+from django.apps import AppConfig
+
+
+class AssistantConfig(AppConfig):
+    name = "assistant"
+    label = "assistant"

@@ -1,0 +1,84 @@
+"""The audit log's tables. Knows: rows. Does not know: people or documents (targets are "kind" and "id" in text), so
+that nothing elsewhere can cascade into the record."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class AuditEvent(models.Model):
+    """One link of the chain. Rows are never updated or deleted; triggers refuse it (see migrations)."""
+
+    seq = models.BigIntegerField(primary_key=True)  # contiguous from 1; assigned under a lock, never by a sequence
+    at = models.DateTimeField()
+    request_id = models.CharField(max_length=64, blank=True)
+    actor = models.CharField(max_length=64)  # "user:12", "system", "anonymous"
+    role = models.CharField(max_length=20, blank=True)
+    session = models.CharField(max_length=64, blank=True)
+    origin = models.CharField(max_length=128, blank=True)
+    action = models.CharField(max_length=64)  # from audit.catalogue
+    target_type = models.CharField(max_length=32, blank=True)
+    target_id = models.CharField(max_length=64, blank=True)
+    outcome = models.CharField(max_length=20)  # intent, success, refused, failed
+    detail = models.JSONField(default=dict)  # ids, counts and digests; never texts
+    commitment = models.CharField(max_length=64, blank=True)  # salted digest of the erasable content, if any
+    previous = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64, unique=True)
+    mac = models.CharField(max_length=64)
+
+    class Meta:
+        ordering: ClassVar = ["seq"]
+        indexes: ClassVar = [
+            models.Index(fields=["actor", "seq"]),
+            models.Index(fields=["target_type", "target_id", "seq"]),
+            models.Index(fields=["action", "seq"]),
+            models.Index(fields=["at"]),
+            models.Index(fields=["request_id"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.action} {self.outcome}"
+
+
+class AuditContent(models.Model):
+    """Texts of an event (a question, say), encrypted and erasable; the chain holds only a salted commitment."""
+
+    event = models.OneToOneField(AuditEvent, on_delete=models.PROTECT, primary_key=True, related_name="content")
+    salt = models.BinaryField(max_length=32)
+    ciphertext = models.BinaryField(null=True)
+    erased_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"content of {self.event_id}"
+
+
+class AuditCheckpoint(models.Model):
+    """A signed statement "at this time the chain ended so", also written outside the database."""
+
+    seq = models.BigIntegerField()
+    at = models.DateTimeField()
+    digest = models.CharField(max_length=64)
+    signature = models.CharField(max_length=200)
+
+    class Meta:
+        ordering: ClassVar = ["seq"]
+
+    def __str__(self) -> str:
+        return f"checkpoint at {self.seq}"
+
+
+class AuditSegment(models.Model):
+    """A sealed run of events with its Merkle root."""
+
+    first_seq = models.BigIntegerField(unique=True)
+    last_seq = models.BigIntegerField(unique=True)
+    root = models.CharField(max_length=64)
+    sealed_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["first_seq"]
+
+    def __str__(self) -> str:
+        return f"segment {self.first_seq} to {self.last_seq}"

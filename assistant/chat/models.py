@@ -1,0 +1,125 @@
+"""Conversations and answers. Knows: rows. A conversation is private to its owner, whatever the reader's role."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from assistant.leases import Leased
+
+
+class Conversation(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
+    title = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now)
+    deleted_at = models.DateTimeField(null=True, blank=True)  # undo for a moment, then erased by the sweeper
+
+    class Meta:
+        ordering: ClassVar = ["-updated_at", "id"]
+
+    def __str__(self) -> str:
+        return self.title or str(self.id)
+
+
+class Outcome(models.TextChoices):
+    ANSWERED = "answered", _("Answered")
+    NOT_FOUND = "not_found", _("Not in the documents")
+    REFUSED = "refused", _("Refused")
+    CANCELLED = "cancelled", _("Stopped")
+    FAILED = "failed", _("Failed")
+
+
+class AnswerStatus(models.TextChoices):
+    QUEUED = "queued", _("Queued")
+    PROCESSING = "processing", _("Processing")
+    DONE = "done", _("Done")
+
+
+class Answer(Leased):
+    """One question and what came of it. `outcome` is set exactly when `status` is done."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="answers")
+    question = models.TextField()
+    standalone_question = models.TextField(blank=True)  # a follow-up rewritten to stand alone
+    collections = models.JSONField(default=list)  # slugs the person narrowed to; empty: all readable
+    status = models.CharField(max_length=12, choices=AnswerStatus.choices, default=AnswerStatus.QUEUED)
+    outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
+    text = models.TextField(blank=True)  # plain text with [n] markers
+    thinking = models.TextField(blank=True)
+    reason = models.CharField(max_length=60, blank=True)  # code for refused, failed, not_found
+    engine = models.CharField(max_length=40, blank=True)
+    model = models.CharField(max_length=200, blank=True)
+    evidence = models.JSONField(default=dict)  # what was searched: counts, collections, scores, index seq
+    timings = models.JSONField(default=dict)  # milliseconds by stage
+    cancel_requested = models.BooleanField(default=False)
+    withheld_at = models.DateTimeField(null=True, blank=True)  # a quoted document was deleted: text erased
+    idempotency_key = models.CharField(max_length=100, blank=True)
+    fingerprint = models.CharField(max_length=64, blank=True)  # digest of the request an idempotency key stands for
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="answers")
+    session = models.CharField(max_length=64, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    intent_seq = models.BigIntegerField(null=True)  # the audit event written before retrieval
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["created_at", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["owner", "idempotency_key"], condition=~Q(idempotency_key=""), name="answer_idempotent"
+            ),
+            models.CheckConstraint(
+                condition=(Q(status="done") & ~Q(outcome="")) | (~Q(status="done") & Q(outcome="")),
+                name="answer_outcome_when_done",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["status", "created_at"])]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Citation(models.Model):
+    """A marker of an answer and the words it stands on. Survives its chunk (new versions) but not its document."""
+
+    answer = models.ForeignKey(Answer, on_delete=models.CASCADE, related_name="citations")
+    marker = models.PositiveSmallIntegerField()  # the n of [n]
+    ordinal = models.PositiveSmallIntegerField(default=0)  # several quotes under one marker
+    document = models.ForeignKey("documents.Document", on_delete=models.CASCADE, related_name="citations")
+    version = models.ForeignKey("documents.DocumentVersion", on_delete=models.CASCADE, related_name="citations")
+    chunk = models.ForeignKey("documents.Chunk", null=True, on_delete=models.SET_NULL, related_name="+")
+    title = models.CharField(max_length=300)
+    page = models.PositiveIntegerField()
+    quote = models.TextField()
+    char_start = models.PositiveIntegerField()  # in the page's text
+    char_end = models.PositiveIntegerField()
+    verified = models.BooleanField(default=False)  # the sentence was found supported by the quote
+    support = models.FloatField(default=0.0)
+
+    class Meta:
+        ordering: ClassVar = ["marker", "ordinal"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["answer", "marker", "ordinal"], name="citation_marker_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"[{self.marker}] {self.title} p. {self.page}"
+
+
+class Feedback(models.Model):
+    answer = models.OneToOneField(Answer, on_delete=models.CASCADE, related_name="feedback")
+    good = models.BooleanField()
+    reason = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return "good" if self.good else "not good"

@@ -1,0 +1,46 @@
+"""The demo company's test questions: what is asked, which strings answer it, where they stand, and who may know.
+
+`questions.jsonl` is the data; this file reads it. It does not ask anybody anything.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`answers` are acceptable strings that stand verbatim on `page` (1-based) of `document`; an unanswerable
+    question has none. `asker` may read the document, the people in `denied` must not be shown it. `follows` is
+    the id of the question asked just before in the same conversation."""
+
+    id: str
+    question: str
+    language: str
+    answers: tuple[str, ...]
+    answerable: bool
+    document: str | None
+    page: int | None
+    asker: str
+    denied: tuple[str, ...]
+    follows: str | None
+
+
+def load_questions(path: Path = Path(__file__).parent / "questions.jsonl") -> list[Question]:
+    """All questions in the order of the file."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [
+        Question(
+            id=row["id"],
+            question=row["question"],
+            language=row["language"],
+            answers=tuple(row["answers"]),
+            answerable=row["answerable"],
+            document=row["document"],
+            page=row["page"],
+            asker=row["as"],
+            denied=tuple(row["denied"]),
+            follows=row.get("follows"),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,1 @@
+"""Engines: one protocol (``base``), one module per way of answering."""

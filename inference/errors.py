@@ -1,0 +1,59 @@
+"""The faults this library raises.
+
+InferenceError                 base; ``hint`` says what a person can do, ``retryable`` whether trying again may help
+├── ModelNotFound              no model of that name or at that path
+├── ModelCorrupt               a file is damaged, altered or of a wrong format (``file`` names it)
+├── OutOfMemory                the model or the request does not fit into memory
+├── PromptTooLong              the prompt leaves no room for an answer (``tokens`` of ``limit``)
+├── EngineUnavailable          the engine cannot answer now (not installed, not loaded, not reachable)
+└── Cancelled                  the caller asked to stop
+
+The library knows neither HTTP nor the product: translating these is the caller's work.
+"""
+
+from __future__ import annotations
+
+
+class InferenceError(Exception):
+    """Base of all faults of this library; ``str(error)`` is fit to be shown to an administrator."""
+
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ModelNotFound(InferenceError):
+    """No model of that name or at that path."""
+
+
+class ModelCorrupt(InferenceError):
+    """A model file is damaged, altered or of a wrong format."""
+
+    def __init__(self, message: str, *, file: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.file = file
+
+
+class OutOfMemory(InferenceError):
+    """The model or the request does not fit into memory."""
+
+
+class PromptTooLong(InferenceError):
+    """The prompt has ``tokens`` tokens where ``limit`` fit."""
+
+    def __init__(self, message: str, *, tokens: int, limit: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.tokens = tokens
+        self.limit = limit
+
+
+class EngineUnavailable(InferenceError):
+    """The engine cannot answer now."""
+
+    retryable = True
+
+
+class Cancelled(InferenceError):
+    """The caller asked to stop."""

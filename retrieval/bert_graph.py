@@ -1,0 +1,103 @@
+"""The MiniLM sentence encoder written directly as an OpenVINO graph, straight from its safetensors file.
+
+Knows the architecture of BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805) and OpenVINO's
+operators. Does not know tokenizers, checksums or batching (`retrieval.embedding`).
+
+Writing the graph by hand, some sixty lines, replaces a conversion through torch or ONNX: an embedding worker
+that uses it imports neither torch nor transformers, needs no converted copy of the model on disk, and never
+touches OpenVINO's converter, the only part of it that reports usage statistics. OpenVINO's wheel also
+installs `openvino_telemetry` and imports it at start; `silent_openvino` makes that package unimportable in
+this process first, and OpenVINO then uses its own empty stub. The tests watch for sockets.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LAYERS = 6
+HEADS = 12
+HIDDEN = 384
+EPSILON = 1e-12
+
+
+def silent_openvino() -> Any:
+    """Import OpenVINO with its telemetry package blocked; raises ImportError where OpenVINO cannot load."""
+    # A None entry makes `import openvino_telemetry` raise ImportError, which OpenVINO expects and handles.
+    blocked: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
+    blocked.setdefault("openvino_telemetry", None)
+    import openvino
+
+    return openvino
+
+
+def build_encoder(weights: Path) -> Any:
+    """An `openvino.Model`: int32 `ids` and float32 `mask`, both (batch, tokens), to mean pooled (batch, 384).
+
+    The output is the masked mean of the last hidden states, not yet normalised.
+    """
+    openvino = silent_openvino()
+    from openvino import opset13 as op
+    from safetensors import safe_open
+
+    with safe_open(weights, "np") as stored:
+        tensors: dict[str, NDArray[np.float32]] = {
+            name: stored.get_tensor(name) for name in stored.keys() if not name.startswith("pooler.")  # noqa: SIM118
+        }
+
+    def const(value: Any, kind: type = np.float32) -> Any:
+        return op.constant(np.asarray(value, dtype=kind))
+
+    def linear(x: Any, name: str) -> Any:
+        product = op.matmul(x, const(tensors[f"{name}.weight"]), False, True)
+        return op.add(product, const(tensors[f"{name}.bias"]))
+
+    def layer_norm(x: Any, name: str) -> Any:
+        normal = op.mvn(x, const([-1], np.int64), True, EPSILON, "inside_sqrt")
+        return op.add(op.multiply(normal, const(tensors[f"{name}.weight"])), const(tensors[f"{name}.bias"]))
+
+    def heads(x: Any) -> Any:
+        split = op.reshape(x, const([0, 0, HEADS, HIDDEN // HEADS], np.int64), True)
+        return op.transpose(split, const([0, 2, 1, 3], np.int64))
+
+    def embedding(table: str, indices: Any) -> Any:
+        return op.gather(const(tensors[f"embeddings.{table}.weight"]), indices, const(0, np.int64))
+
+    ids = op.parameter([-1, -1], np.int32, name="ids")
+    mask = op.parameter([-1, -1], np.float32, name="mask")
+    tokens = op.gather(op.shape_of(ids), const(1, np.int64), const(0, np.int64))
+    positions = op.range(const(0, np.int64), tokens, const(1, np.int64), "i64")
+    x = op.add(embedding("word_embeddings", ids), embedding("position_embeddings", positions))
+    x = op.add(x, const(tensors["embeddings.token_type_embeddings.weight"][0]))  # one segment only
+    x = layer_norm(x, "embeddings.LayerNorm")
+
+    # Padding is pushed out of the softmax by adding a large negative number, as in the original code.
+    hidden_keys = op.multiply(op.subtract(mask, const(1.0)), const(10_000.0))
+    attention_mask = op.unsqueeze(hidden_keys, const([1, 2], np.int64))
+    for index in range(LAYERS):
+        layer = f"encoder.layer.{index}"
+        query, key, value = (
+            heads(linear(x, f"{layer}.attention.self.{part}")) for part in ("query", "key", "value")
+        )
+        scores = op.multiply(op.matmul(query, key, False, True), const((HIDDEN // HEADS) ** -0.5))
+        weighted = op.matmul(op.softmax(op.add(scores, attention_mask), 3), value, False, False)
+        merged = op.reshape(
+            op.transpose(weighted, const([0, 2, 1, 3], np.int64)), const([0, 0, HIDDEN], np.int64), True
+        )
+        x = layer_norm(
+            op.add(linear(merged, f"{layer}.attention.output.dense"), x), f"{layer}.attention.output.LayerNorm"
+        )
+        wide = op.gelu(linear(x, f"{layer}.intermediate.dense"), "erf")
+        x = layer_norm(op.add(linear(wide, f"{layer}.output.dense"), x), f"{layer}.output.LayerNorm")
+
+    column = op.unsqueeze(mask, const([2], np.int64))
+    total = op.reduce_sum(op.multiply(x, column), const([1], np.int64), False)
+    pooled = op.divide(total, op.reduce_sum(column, const([1], np.int64), False))
+    return openvino.Model([pooled], [ids, mask], "all-MiniLM-L6-v2")
