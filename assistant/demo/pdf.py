@@ -56,9 +56,9 @@ class _Styles:
 
     def __init__(self, language: str) -> None:
         wrap: dict[str, Any] = {"wordWrap": "CJK"} if language == "zh" else {}
-        self.body = ParagraphStyle("body", fontName="Helvetica", fontSize=9.8, leading=14, spaceAfter=6, **wrap)
+        self.body = ParagraphStyle("body", fontName="Helvetica", fontSize=10.6, leading=15.8, spaceAfter=7, **wrap)
         self.item = ParagraphStyle("item", self.body, leftIndent=14, bulletIndent=2, spaceAfter=3)
-        self.cell = ParagraphStyle("cell", self.body, fontSize=8.6, leading=11, spaceAfter=0)
+        self.cell = ParagraphStyle("cell", self.body, fontSize=9.4, leading=12.6, spaceAfter=0)
         self.head = ParagraphStyle("head", self.cell, fontName="Helvetica-Bold", textColor=colors.white)
         self.small = ParagraphStyle("small", self.body, fontSize=7.6, leading=9.5, textColor=_INK)
         self.title = ParagraphStyle(
@@ -80,7 +80,7 @@ class _Template(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no type
     def __init__(self, path: Path, source: Source, styles: _Styles) -> None:
         meta = source.meta
         size = A5 if meta.get("page") == "a5" else A4
-        margin = (15 if size is A5 else 24) * mm
+        margin = (17 if size is A5 else 24) * mm
         super().__init__(
             str(path), pagesize=size, leftMargin=margin, rightMargin=margin, topMargin=20 * mm,
             bottomMargin=18 * mm, title=meta["title"], author="Tarnwald Flow Systems", invariant=1,
