@@ -1,11 +1,54 @@
-"""The Celery application. Tasks carry ids only; rows are the truth."""
+"""The Celery application. Tasks carry ids only; rows are the truth.
+
+A worker that serves the queue "answers" loads its models and its index replica before it takes work, and every worker
+leaves a heartbeat in Redis, so that health is a read and never a question to a busy process.
+"""
+
+from __future__ import annotations
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import heartbeat_sent, setup_logging, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
 app = Celery("assistant")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["assistant.documents"], related_name="search_tasks")
+
+HEARTBEAT_SECONDS = 15
+
+
+@setup_logging.connect
+def _keep_django_logging(**_: Any) -> None:
+    """Django's LOGGING is already in force; Celery must not replace it."""
+
+
+def serves_answers() -> bool:
+    """Whether this process was started as an answers worker (see runtime.processes and deploy/)."""
+    return os.environ.get("ASSISTANT_WORKER") == "answers"
+
+
+@worker_ready.connect
+def _warm_up(sender: Any = None, **_: Any) -> None:
+    if serves_answers():
+        from assistant import engines
+        from assistant.documents import replica
+
+        engines.warm_up()
+        replica.catch_up()
+    _beat()
+
+
+@heartbeat_sent.connect
+def _beat(**_: Any) -> None:
+    from assistant import health
+
+    facts = {}
+    if serves_answers():
+        from assistant.documents import replica
+
+        facts = replica.status()
+    health.beat(os.environ.get("ASSISTANT_WORKER", "worker"), seconds=HEARTBEAT_SECONDS, facts=facts)

@@ -35,6 +35,11 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
+def amend(**changes: Any) -> None:
+    """Add facts learned during the request (a token's person) to the current context; the block around it restores."""
+    _current.set(replace(_current.get(), **changes))
+
+
 @contextmanager
 def context(**changes: Any) -> Iterator[Context]:
     """Set facts for the block: `with context(actor="user:3", role="curator"): …`; nests and restores."""

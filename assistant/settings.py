@@ -5,8 +5,10 @@ With nothing set: SQLite and a private Redis socket under ./var, secrets generat
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +164,11 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_SOCKET = DATA_DIR / "run" / "redis.sock"
+RUN_DIR = DATA_DIR / "run"
+REDIS_SOCKET = RUN_DIR / "redis.sock"
+if len(str(REDIS_SOCKET)) > 100:  # a Unix socket's path may have 107 bytes
+    _short = hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:12]
+    REDIS_SOCKET = Path(tempfile.gettempdir()) / f"assistant-{os.getuid()}-{_short}" / "redis.sock"
 REDIS_URL = env("REDIS_URL", f"unix://{REDIS_SOCKET}?db=0")
 
 CELERY_BROKER_URL = (
@@ -184,7 +190,7 @@ CELERY_TASK_ROUTES = {
     "assistant.documents.search_tasks.*": {"queue": "answers"},
     "assistant.documents.tasks.*": {"queue": "ingestion"},
 }
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat-schedule")
+CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "sweep-documents": {"task": "assistant.documents.tasks.sweep", "schedule": 10.0},
     "sweep-answers": {"task": "assistant.chat.tasks.sweep", "schedule": 5.0},
@@ -271,14 +277,42 @@ CACHES = {
     }
 }
 
-REST_FRAMEWORK: dict[str, Any] = {}  # filled by assistant.api
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "assistant.api.authentication.BearerAuthentication",
+        "assistant.api.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.MultiPartParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["assistant.api.throttling.PersonThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"person": env("API_RATE", "600/min")},
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "assistant.api.problems.handle",
+    "URL_FORMAT_OVERRIDE": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Assistant",
+    "DESCRIPTION": "Questions to the company's own documents, answered with checked citations.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/(api/)?v1/",
+}
+
+DEMO = env_bool("DEMO", True)  # load the demo company when the database is empty
 
 # Answers
 ENGINE = env("ENGINE", "extractive")
 EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "")  # empty: the scorer's calibrated default
 MAX_QUESTION_CHARS = env_int("MAX_QUESTION_CHARS", 2000, minimum=10)
+ANSWER_SLOTS = env_int("ANSWER_SLOTS", 4, minimum=1)  # questions one answers worker works on at once
+INGESTION_PROCESSES = env_int("INGESTION_PROCESSES", 2, minimum=1)
 ANSWER_DEADLINE_SECONDS = env_int("ANSWER_DEADLINE_SECONDS", 120, minimum=5)
 
+METRICS_CLIENTS = env_list("METRICS_CLIENTS", "127.0.0.0/8,::1/128")
 USE_X_FORWARDED_HOST = False
 LOGGING: dict[str, Any] = {
     "version": 1,

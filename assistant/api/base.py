@@ -1,0 +1,47 @@
+"""What every REST view shares: the acting person, cursor pages, and token scopes.
+
+A view here parses, makes one domain call and renders. Errors rise to `problems.handle`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from assistant import errors
+from assistant.accounts.models import ApiToken, User
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class View(APIView):
+    """A REST view. `scope_read` / `scope_write` name the token scope needed; a token without scopes has all."""
+
+    scope_read: ClassVar[str] = "read"
+    scope_write: ClassVar[str] = "manage"
+
+    @property
+    def actor(self) -> User:
+        user = self.request.user
+        if not isinstance(user, User):
+            raise errors.NotAuthenticated
+        return user
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        token = request.auth
+        needed = self.scope_read if request.method in SAFE else self.scope_write
+        if isinstance(token, ApiToken) and token.scopes and needed not in token.scopes:
+            raise errors.PermissionRefused(f"This token lacks the scope “{needed}”.")
+
+
+class CursorPage(CursorPagination):
+    """`?cursor=…&page_size=…`; answers {"next", "previous", "results"}. A bad cursor is a 404 problem."""
+
+    page_size = 50
+    max_page_size = 200
+    page_size_query_param = "page_size"
+    ordering: Any = "-created_at"

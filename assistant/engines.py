@@ -1,0 +1,76 @@
+"""The composition root: settings become library objects, lazily, one of each per process.
+
+Knows: both libraries and the settings. Does not know: documents, people or requests. Only workers and commands call
+the functions that load; the heavy libraries are imported inside them so that the web process never pays for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+if TYPE_CHECKING:
+    from inference.engines.base import Engine
+    from inference.evidence import EvidenceScorer
+    from retrieval.embedding import Embedder
+
+logger = logging.getLogger(__name__)
+_loading = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _load_embedder() -> Embedder:
+    from retrieval.embedding import MiniLMEmbedder
+
+    return MiniLMEmbedder.load(cache_dir=settings.CACHE_DIR / "embedding")
+
+
+@lru_cache(maxsize=1)
+def _load_scorer() -> EvidenceScorer:
+    from inference.evidence import EvidenceScorer
+
+    return EvidenceScorer(_load_embedder().embed)
+
+
+@lru_cache(maxsize=1)
+def _load_engine() -> Engine:
+    from inference.engines.extractive import ExtractiveEngine
+
+    return ExtractiveEngine()
+
+
+def embedder() -> Embedder:
+    """The embedding model of this process (documents and questions alike)."""
+    with _loading:
+        return _load_embedder()
+
+
+def scorer() -> EvidenceScorer:
+    """Decides which sentences answer a question and whether there is enough evidence."""
+    with _loading:
+        return _load_scorer()
+
+
+def engine() -> Engine:
+    """The active answering engine."""
+    with _loading:
+        return _load_engine()
+
+
+def evidence_threshold() -> float:
+    """The probability of "answerable" below which the product says the documents do not say."""
+    if settings.EVIDENCE_THRESHOLD:
+        return float(settings.EVIDENCE_THRESHOLD)
+    return scorer().threshold
+
+
+def warm_up() -> None:
+    """Load everything an answer needs and run it once, so that the first person does not wait."""
+    vectors = embedder().embed(["warm-up"])
+    logger.info("embedding model %s ready (%d dimensions)", embedder().model_id, vectors.shape[1])
+    scorer()
+    logger.info("engine %s ready (%s)", engine().name, engine().model)

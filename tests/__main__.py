@@ -1,0 +1,78 @@
+"""`make test`: every check, in order, and at the end what was run, what failed and what was left out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.postgres import PostgresMissing, private_postgres
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = sys.executable
+BIN = Path(PYTHON).parent
+DATABASE_ROOMS = ["tests/accounts", "tests/audit", "tests/documents", "tests/chat", "tests/api"]
+
+
+def run(name: str, command: list[str], **environment: str) -> bool:
+    """Run one check with its output shown; True when it passed."""
+    print(f"\n== {name}", flush=True)
+    began = time.monotonic()
+    status = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False).returncode
+    print(f"-- {name}: {'ok' if status == 0 else f'FAILED ({status})'} in {time.monotonic() - began:.0f} s", flush=True)
+    return status == 0
+
+
+def main() -> int:
+    left_out: list[str] = []
+    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+        left_out.append("browser tests: no Chromium (Debian: apt install chromium)")
+    with tempfile.TemporaryDirectory(prefix="assistant-check-") as data:
+        checks = [
+            ("lint", [str(BIN / "ruff"), "check", "."], {}),
+            ("types", [str(BIN / "mypy"), "assistant", "retrieval", "inference"], {"ASSISTANT_DATA_DIR": data}),
+            ("import contracts", [str(BIN / "lint-imports")], {}),
+            (
+                "migrations",
+                [PYTHON, "manage.py", "makemigrations", "--check", "--dry-run"],
+                {"ASSISTANT_DATA_DIR": data},
+            ),
+            (
+                "deployment checks",
+                [PYTHON, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+                {
+                    "ASSISTANT_DATA_DIR": data,
+                    "SITE_URL": "https://assistant.company.example",
+                    "ALLOWED_HOSTS": "assistant.company.example",
+                },
+            ),
+        ]
+        failed = [name for name, command, environment in checks if not run(name, command, **environment)]
+    # On PostgreSQL first, so that the closing line is the whole suite's.
+    try:
+        with private_postgres() as url:
+            rooms = [room for room in DATABASE_ROOMS if (ROOT / room).is_dir()]
+            command = [PYTHON, "-m", "pytest", "-q", "-m", "not long and not browser", *workers(), *rooms]
+            if not run("tests on PostgreSQL", command, DATABASE_URL=url):
+                failed.append("tests on PostgreSQL")
+    except PostgresMissing as error:
+        left_out.append(f"PostgreSQL tests: {error}")
+    if not run("tests on SQLite", [PYTHON, "-m", "pytest", "-q", "-m", "not long", *workers()]):
+        failed.append("tests on SQLite")
+    print()
+    for line in left_out:
+        print(f"Left out: {line}")
+    print(f"Failed: {', '.join(failed)}" if failed else "All checks passed.")
+    return 1 if failed else 0
+
+
+def workers() -> list[str]:
+    return ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Fixtures for every test: a real Redis on a Unix socket, a data directory of its own, and a few named people.
+
+The suite runs on SQLite, or on the database that DATABASE_URL names.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# Before Django reads its settings: everything the suite writes lies in one temporary directory per process.
+_DATA = Path(tempfile.mkdtemp(prefix="assistant-tests-"))
+os.environ["ASSISTANT_DATA_DIR"] = str(_DATA)
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
+os.environ["REDIS_URL"] = f"unix://{_DATA / 'redis.sock'}?db=0"
+os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """A real redis-server for this test process; the URL. Local socket only."""
+    from assistant.runtime import private_redis
+
+    with private_redis.running(directory=_DATA, socket=_DATA / "redis.sock") as url:
+        yield url
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _redis_for_all(redis_server: str) -> None:
+    """Sign-in throttles and live streams need it; starting it takes milliseconds."""
+
+
+@pytest.fixture(autouse=True)
+def _clean_redis(redis_server: str) -> Iterator[None]:
+    yield
+    from assistant.transport import redis_client
+
+    redis_client().flushall()
+
+
+@dataclass(frozen=True)
+class People:
+    """The personas of every permission test. `outsider` is an employee without team or grant."""
+
+    employee: object
+    curator: object
+    auditor: object
+    administrator: object
+    outsider: object
+
+
+@pytest.fixture
+def people(db) -> People:
+    from assistant.accounts.models import User
+
+    def person(role: str, name: str | None = None) -> User:
+        name = name or role
+        return User.objects.create_user(f"{name}@company.example", "correct horse battery", role=role, name=name.title())
+
+    return People(
+        employee=person("employee"),
+        curator=person("curator"),
+        auditor=person("auditor"),
+        administrator=person("administrator"),
+        outsider=person("employee", "outsider"),
+    )
