@@ -98,6 +98,13 @@ class Grant(models.Model):
             return "everyone"
         return f"team:{self.team.slug}" if self.team else f"user:{self.user.email if self.user else ''}"
 
+    @property
+    def reference(self) -> str:
+        """Names the grant within its scope; stays the same when a restricted document changes its scope."""
+        if self.everyone:
+            return "everyone"
+        return f"team-{self.team_id}" if self.team_id else f"user-{self.user_id}"
+
 
 class Status(models.TextChoices):
     QUEUED = "queued", _("Queued")
@@ -137,6 +144,15 @@ class Document(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    @property
+    def latest(self) -> DocumentVersion:
+        """The newest version: its state is the document's. (`prefetch_related("versions")` for lists.)"""
+        return self.versions.all()[0]
+
+    @property
+    def restricted(self) -> bool:
+        return self.scope.restricted
+
 
 def version_path(version: DocumentVersion, filename: str) -> str:
     """Where an upload lies: under its document's id, never under a name that came from outside."""
@@ -155,7 +171,7 @@ class DocumentVersion(Leased):
     sha256 = models.CharField(max_length=64)
     uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
-    stage = models.CharField(max_length=20, blank=True)  # parsing, chunking, embedding, indexing
+    stage = models.CharField(max_length=20, blank=True)  # one of ingestion.STAGES
     progress = models.FloatField(default=0.0)  # 0 to 1 within the whole job
     pages_done = models.PositiveIntegerField(default=0)
     pages_total = models.PositiveIntegerField(null=True, blank=True)
@@ -164,6 +180,7 @@ class DocumentVersion(Leased):
     warnings = models.JSONField(default=list)
     hidden_text = models.JSONField(default=list)  # [{"page", "reason", "text"}] for the curator; never indexed
     embedding_model = models.CharField(max_length=120, blank=True)
+    released = models.BooleanField(default=False)  # a curator reviewed the quarantined text and lets it answer
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
 
