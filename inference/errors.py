@@ -1,7 +1,7 @@
 """The faults this library raises.
 
-InferenceError                 base; ``hint`` says what a person can do, ``retryable`` whether trying again may help
-├── ModelNotFound              no model of that name or at that path
+InferenceError                 base; ``hint`` says what a person can do, ``retryable`` whether trying again
+may help ├── ModelNotFound              no model of that name or at that path
 ├── ModelCorrupt               a file is damaged, altered or of a wrong format (``file`` names it)
 ├── OutOfMemory                the model or the request does not fit into memory
 ├── PromptTooLong              the prompt leaves no room for an answer (``tokens`` of ``limit``)

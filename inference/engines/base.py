@@ -111,7 +111,9 @@ class Engine(Protocol):
     def stream(
         self, request: GenerationRequest, *, cancelled: Callable[[], bool]
     ) -> Iterator[Delta | Finish]:
-        """Yield deltas, then one ``Finish``. ``cancelled`` is asked at every step. Raises ``InferenceError``."""
+        """Yield deltas, then one ``Finish``. ``cancelled`` is asked at every step. Raises
+        ``InferenceError``.
+        """
         ...
 
     def close(self) -> None:

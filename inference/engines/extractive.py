@@ -1,8 +1,8 @@
 """Answers without a language model: the best sentences, word for word, each with its marker.
 
-Knows nothing of how sentences are chosen; that is the scorer's work (``inference.evidence``). Every sentence of
-the answer is a substring of a passage followed by `` [n]``, ``n`` counting the request's passages from 1. Line breaks
-of a page stay inside the quotation, so that a citation can be checked by plain substring search.
+Knows nothing of how sentences are chosen; that is the scorer's work (``inference.evidence``). Every sentence
+of the answer is a substring of a passage followed by `` [n]``, ``n`` counting the request's passages from 1.
+Line breaks of a page stay inside the quotation, so that a citation can be checked by plain substring search.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ class Scorer(Protocol):
 
 
 class ExtractiveEngine:
-    """Quotes ``request.evidence``; without evidence it asks ``scorer``, and without either it says nothing."""
+    """Quotes ``request.evidence``; without evidence it asks ``scorer``, and without either it says
+    nothing.
+    """
 
     name = "extractive"
     model = "quotation"

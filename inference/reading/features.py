@@ -1,7 +1,8 @@
 """Numbers that say how well each sentence answers a question: words, kinds of answers, position.
 
-Pure Python and numpy; knows no model. Meaning (cosine) is handed in by the caller as one number per sentence. The
-table of word weights (inverse document frequency) is data of this package, made by ``inference.training.evidence``.
+Pure Python and numpy; knows no model. Meaning (cosine) is handed in by the caller as one number per
+sentence. The table of word weights (inverse document frequency) is data of this package, made by
+``inference.training.evidence``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +30,14 @@ SENTENCE_FEATURES = (
     "cosine_best", "coverage_best", "covers_rarest", "key_value", "list_item",
 )  # fmt: skip
 ANSWER_FEATURES = (
-    "bias", "best", "margin", "certainty", "coverage", "soft_coverage", "passage_coverage", "rarest_missing",
-    "number_missing", "name_missing", "kind", "pair_coverage", "cosine", "passage_score", "question_length", "cjk",
+    "bias", "best", "margin", "certainty", "coverage", "soft_coverage", "passage_coverage",
+    "rarest_missing", "number_missing", "name_missing", "kind", "pair_coverage", "cosine", "passage_score",
+    "question_length", "cjk",
 )  # fmt: skip
-_PRONOUNS = frozenset("he she it they this these that those its his her their such 他 她 它 这 這 其 该 該 此".split())
-DEFAULT_IDF = 9.0
+_PRONOUNS = frozenset(
+    ("he", "she", "it", "they", "this", "these", "that", "those", "its", "his", "her", "their", "such")
+) | frozenset("他她它这這其该該此")
+DEFAULT_IDF = 8.0
 
 
 @lru_cache(maxsize=1)
@@ -66,16 +71,16 @@ class Query:
         surface = words.words(question)
         stems = [words.stem(token) for token in surface]
         content = [
-            (stem, token) for stem, token in zip(stems, surface, strict=True) if token.lower() not in words.STOP
+            (stem, token)
+            for stem, token in zip(stems, surface, strict=True)
+            if token.lower() not in words.STOP
         ] or list(zip(stems, surface, strict=True))
         weights = {stem: weight(stem) for stem, _ in content}
         keep = [
             (stem, words.is_cjk(token) or token.lower() not in words.STOP)
             for stem, token in zip(stems, surface, strict=True)
         ]
-        pairs = frozenset(
-            (a, b) for (a, use_a), (b, use_b) in zip(keep, keep[1:], strict=False) if use_a and use_b
-        )
+        pairs = frozenset((a, b) for (a, use_a), (b, use_b) in pairwise(keep) if use_a and use_b)
         return cls(
             text=question,
             kind=words.asks_for(question),
@@ -185,42 +190,44 @@ def sentence_features(
         after = index + 1 < len(sentences) and sentences[index + 1].passage == sentence.passage
         previous_adds = query.coverage(sets[index - 1] | present) - cover[index] if before else 0.0
         next_adds = query.coverage(sets[index + 1] | present) - cover[index] if after else 0.0
-        pairs = set(zip(tokens[index], tokens[index][1:], strict=False))
+        pairs = set(pairwise(tokens[index]))
         pronoun = bool(tokens[index]) and not _PRONOUNS.isdisjoint(
             {word.lower() for word in words.words(text[:40])[:2]}
         )
         fragment = size < (4 if not query.cjk else 6)
         stripped = text.rstrip()
-        rows.append((
-            cover[index],
-            query.soft_coverage(present),
-            len(query.pairs & pairs) / len(query.pairs) if query.pairs else 0.0,
-            _run(query.tokens, tokens[index]) / max(4, len(query.tokens)),
-            previous_adds,
-            next_adds,
-            passage_cover[sentence.passage],
-            title_cover[sentence.passage],
-            float(words.mentions(query.kind, novel)),
-            float(query.kind in {"thing", "yes_no"}),
-            float(words.mentions("number", novel)),
-            float(words.mentions("name", novel)),
-            math.log1p(size) / 4.0,
-            float(fragment),
-            float(size < 12 and stripped[-1] not in ".!?。！？;；:："),
-            float(stripped[-1] in "?？"),
-            float(sentence.index == 0),
-            min(sentence.index, 10) / 10.0,
-            float(pronoun),
-            previous_adds if pronoun else 0.0,
-            passages[sentence.passage].score - top,
-            min(sentence.passage, 8) / 8.0,
-            float(cosine[index]),
-            float(cosine[index]) - best_cosine,
-            cover[index] - best_cover,
-            float(rarest in present),
-            float(": " in text and size < 60),
-            float(text.lstrip()[0] in "-*•·–" or text.lstrip()[:2].rstrip(".)").isdigit()),
-        ))
+        rows.append(
+            (
+                cover[index],
+                query.soft_coverage(present),
+                len(query.pairs & pairs) / len(query.pairs) if query.pairs else 0.0,
+                _run(query.tokens, tokens[index]) / max(4, len(query.tokens)),
+                previous_adds,
+                next_adds,
+                passage_cover[sentence.passage],
+                title_cover[sentence.passage],
+                float(words.mentions(query.kind, novel)),
+                float(query.kind in {"thing", "yes_no"}),
+                float(words.mentions("number", novel)),
+                float(words.mentions("name", novel)),
+                math.log1p(size) / 4.0,
+                float(fragment),
+                float(size < 12 and stripped[-1] not in ".!?。！？;；:："),
+                float(stripped[-1] in "?？"),
+                float(sentence.index == 0),
+                min(sentence.index, 10) / 10.0,
+                float(pronoun),
+                previous_adds if pronoun else 0.0,
+                passages[sentence.passage].score - top,
+                min(sentence.passage, 8) / 8.0,
+                float(cosine[index]),
+                float(cosine[index]) - best_cosine,
+                cover[index] - best_cover,
+                float(rarest in present),
+                float(": " in text and size < 60),
+                float(text.lstrip()[0] in "-*•·–" or text.lstrip()[:2].rstrip(".)").isdigit()),
+            )
+        )
     return np.asarray(rows, dtype=np.float64).reshape(len(sentences), len(SENTENCE_FEATURES))
 
 
@@ -240,21 +247,23 @@ def answer_features(
     passage = passages[sentence.passage]
     present = frozenset(words.terms(" ".join((passage.text, passage.title, *passage.headings))))
     column = dict(zip(SENTENCE_FEATURES, features[best], strict=True))
-    return np.asarray((
-        1.0,
-        float(logits[best]),
-        float(logits[best] - logits[order[1]]) if len(order) > 1 else 3.0,
-        float(chances[best]),
-        column["coverage"],
-        column["soft_coverage"],
-        column["passage_coverage"],
-        query.missing(present),
-        float(bool(query.numbers - present)),
-        float(bool(query.names - present)),
-        column["kind"],
-        column["pair_coverage"],
-        column["cosine"],
-        passage.score,
-        min(len(query.terms), 12) / 12.0,
-        float(query.cjk),
-    ))
+    return np.asarray(
+        (
+            1.0,
+            float(logits[best]),
+            float(logits[best] - logits[order[1]]) if len(order) > 1 else 3.0,
+            float(chances[best]),
+            column["coverage"],
+            column["soft_coverage"],
+            column["passage_coverage"],
+            query.missing(present),
+            float(bool(query.numbers - present)),
+            float(bool(query.names - present)),
+            column["kind"],
+            column["pair_coverage"],
+            column["cosine"],
+            passage.score,
+            min(len(query.terms), 12) / 12.0,
+            float(query.cjk),
+        )
+    )

@@ -1,9 +1,11 @@
 """Words, stems, kinds of names and numbers, and what kind of answer a question asks for.
 
 Pure text; knows no model and no index. English and Chinese (simplified and traditional) are known, other
-languages in Latin script fall back to plain words. The stemmer is deliberately light: it must fold a question's
-"founded" and a passage's "founding" together, not produce dictionary words.
+languages in Latin script fall back to plain words. The stemmer is deliberately light: it must fold a
+question's "founded" and a passage's "founding" together, not produce dictionary words.
 """
+
+# ruff: noqa: E501 - a pattern is read in one piece
 
 from __future__ import annotations
 
@@ -15,13 +17,13 @@ TOKEN = re.compile(rf"[{_CJK}]|\d+(?:[.,:/\-]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)?
 _CJK_CHAR = re.compile(rf"[{_CJK}]")
 
 STOP = frozenset(
-    """a an the of and or in on at to for from by with as is are was were be been being am do does did doing done has
-    have had having it its this that these those there here what which who whom whose when where why how i me my we us
-    our you your he him his she her they them their if then than so not no nor can could will would shall should may
-    might must about into over under between during after before up down out off again also any all some such only own
-    same other more most much many very s t d ll re ve m ' please tell give name explain describe list find show
-    called known kind type e.g i.e etc per via upon among within without does
-    的 了 是 在 和 与 與 及 或 有 被 把 将 將 对 對 于 於 中 为 為 之 也 而 其 以 从 從 到 由 这 這 那 哪 什 么 麼 谁 誰 何 吗 嗎
+    """a an the of and or in on at to for from by with as is are was were be been being am do does did doing
+    done has have had having it its this that these those there here what which who whom whose when where why
+    how i me my we us our you your he him his she her they them their if then than so not no nor can could
+    will would shall should may might must about into over under between during after before up down out off
+    again also any all some such only own same other more most much many very s t d ll re ve m ' please tell
+    give name explain describe list find show called known kind type e.g i.e etc per via upon among within
+    without does 的 了 是 在 和 与 與 及 或 有 被 把 将 將 对 對 于 於 中 为 為 之 也 而 其 以 从 從 到 由 这 這 那 哪 什 么 麼 谁 誰 何 吗 嗎
     呢 吧 啊 个 個 们 們 所 就 都 上 下 后 後 前 里 裡 时 時 候 怎 样 樣 几 幾 多 少 请 請 问 問 一 些 種 种 位 称 稱 叫 做 作 地 得
     着 著 过 過 可 能 会 會 要 不 没 沒 我 你 他 她 它 该 該 如 若 因 此 但 并 並 等""".split()  # noqa: SIM905
 )
@@ -91,9 +93,21 @@ def has_cjk(text: str) -> bool:
 
 # --- kinds of answers -------------------------------------------------------------------------------------
 
-KINDS = ("date", "number", "money", "percent", "person", "place", "name", "reason", "manner", "yes_no", "thing")
+KINDS = (
+    "date",
+    "number",
+    "money",
+    "percent",
+    "person",
+    "place",
+    "name",
+    "reason",
+    "manner",
+    "yes_no",
+    "thing",
+)
 
-_MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"  # noqa: E501
+_MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 _DATE = re.compile(
     rf"\b(?:1\d|20)\d\d\b|\b{_MONTH}\.?\s+\d|\d\s+{_MONTH}\b|\bcentur|\b\d+s\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day|"
     r"\b\d+\s*(?:bc|bce|ad|ce|am|pm|a\.m|p\.m)\b|\b\d{1,2}:\d\d|\b(?:spring|summer|autumn|winter|today|tomorrow|"
@@ -107,7 +121,10 @@ _NUMBER = re.compile(
     r"fifty|sixty|hundred|thousand|million|billion|dozen|half|twice|once|double|several|both)\b|[一二三四五六七八九十百千万萬亿億两兩]",
     re.IGNORECASE,
 )
-_MONEY = re.compile(r"[$€£¥]|\b(?:dollars?|euros?|pounds?|usd|eur|gbp|cny|rmb|cents?|yen|yuan)\b|[元圆圓]|美元|欧元|歐元|人民[币幣]", re.I)
+_MONEY = re.compile(
+    r"[$€£¥]|\b(?:dollars?|euros?|pounds?|usd|eur|gbp|cny|rmb|cents?|yen|yuan)\b|[元圆圓]|美元|欧元|歐元|人民[币幣]",
+    re.I,
+)
 _PERCENT = re.compile(r"%|\bper ?cent|\bproportion|\bfraction|百分|[成]", re.I)
 _NAME = re.compile(r"(?<![.!?。]\s)(?<!^)(?<![\"“(])\b[A-Z][\w'’-]+|[·•]|《")
 _PERSON = re.compile(

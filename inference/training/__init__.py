@@ -1,0 +1,1 @@
+"""Training: what makes the packaged weights, one command per weight file."""
