@@ -54,6 +54,10 @@ class Answer(Leased):
     status = models.CharField(max_length=12, choices=AnswerStatus.choices, default=AnswerStatus.QUEUED)
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
     text = models.TextField(blank=True)  # plain text with [n] markers
+    sentences = models.JSONField(default=list)  # [[text, [markers], verified, line breaks before], …] of `text`
+    rests_on = models.ManyToManyField(  # documents whose words may be in `text`: all must be readable to show it
+        "documents.Document", related_name="answers", blank=True
+    )
     thinking = models.TextField(blank=True)
     reason = models.CharField(max_length=60, blank=True)  # code for refused, failed, not_found
     engine = models.CharField(max_length=40, blank=True)
@@ -65,6 +69,7 @@ class Answer(Leased):
     idempotency_key = models.CharField(max_length=100, blank=True)
     fingerprint = models.CharField(max_length=64, blank=True)  # digest of the request an idempotency key stands for
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="answers")
+    role = models.CharField(max_length=20, blank=True)  # of the owner when asking, for the record
     session = models.CharField(max_length=64, blank=True)
     request_id = models.CharField(max_length=64, blank=True)
     intent_seq = models.BigIntegerField(null=True)  # the audit event written before retrieval
