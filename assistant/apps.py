@@ -6,3 +6,6 @@ from django.apps import AppConfig
 class AssistantConfig(AppConfig):
     name = "assistant"
     label = "assistant"
+
+    def ready(self) -> None:
+        from . import checks  # noqa: F401 - registers them

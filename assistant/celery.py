@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import heartbeat_sent, setup_logging, worker_ready
+from celery.signals import heartbeat_sent, setup_logging, worker_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
 app = Celery("assistant")
@@ -29,6 +29,13 @@ def _keep_django_logging(**_: Any) -> None:
 def serves_answers() -> bool:
     """Whether this process was started as an answers worker (see runtime.processes and deploy/)."""
     return os.environ.get("ASSISTANT_WORKER") == "answers"
+
+
+@worker_init.connect
+def _refuse_unsafe_start(**_: Any) -> None:
+    from assistant import checks
+
+    checks.refuse_unsafe_start()
 
 
 @worker_ready.connect

