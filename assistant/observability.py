@@ -24,7 +24,7 @@ class Context:
     origin: str = ""  # client address, or "task:NAME", "command:NAME"
 
 
-_current: ContextVar[Context] = ContextVar("assistant_context", default=Context())
+_current: ContextVar[Context] = ContextVar("assistant_context", default=Context())  # noqa: B039 - frozen
 
 
 def current() -> Context:

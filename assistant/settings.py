@@ -317,6 +317,7 @@ ENGINE = env("ENGINE", "extractive")
 EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "")  # empty: the scorer's calibrated default
 MAX_QUESTION_CHARS = env_int("MAX_QUESTION_CHARS", 2000, minimum=10)
 ANSWER_SLOTS = env_int("ANSWER_SLOTS", 4, minimum=1)  # questions one answers worker works on at once
+ANSWER_QUEUE_LIMIT = env_int("ANSWER_QUEUE_LIMIT", 64, minimum=2)  # unfinished questions of all; a person: half
 INGESTION_PROCESSES = env_int("INGESTION_PROCESSES", 2, minimum=1)
 ANSWER_DEADLINE_SECONDS = env_int("ANSWER_DEADLINE_SECONDS", 120, minimum=5)
 

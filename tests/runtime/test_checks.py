@@ -1,0 +1,67 @@
+"""Every weak setting is named by its id; dangerous ones stop a server process."""
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from assistant import checks
+from assistant import settings as definitions
+
+
+def ids() -> set[str]:
+    return {message.id for message in checks.check_settings()}
+
+
+CASES = [
+    ("assistant.E001", {"DEBUG": True, "SITE_URL": "https://a.example", "HTTPS": True}),
+    ("assistant.E002", {"SITE_URL": "http://a.example", "HTTPS": False}),
+    ("assistant.E003", {"ALLOWED_HOSTS": ["*"]}),
+    ("assistant.E004", {"ENGINE": "oracle"}),
+    ("assistant.E005", {"SECRET_KEY": "short"}),
+    ("assistant.E006", {"AUDIT_KEY": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}),
+    ("assistant.E008", {"REDIS_URL": "redis://10.0.0.5:6379/0"}),
+    ("assistant.W002", {"REDIS_URL": "redis://:password@10.0.0.5:6379/0"}),
+    ("assistant.W001", {"SITE_URL": "https://a.example", "HTTPS": True}),
+]
+
+
+@pytest.mark.parametrize(("check", "changes"), CASES, ids=[case[0] for case in CASES])
+def test_weak_setting_is_found(settings, check, changes):
+    if check == "assistant.W001" and not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        pytest.skip("this run is on PostgreSQL")
+    assert check not in ids()
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    assert check in ids()
+
+
+def test_world_readable_data_is_refused(settings, tmp_path):
+    settings.DATA_DIR = tmp_path / "data"
+    settings.DATA_DIR.mkdir(mode=0o755)
+    settings.DATA_DIR.chmod(0o755)
+    with pytest.raises(ImproperlyConfigured, match="E009.*chmod"):
+        checks.refuse_unsafe_start()
+
+
+def test_default_settings_start():
+    checks.refuse_unsafe_start()
+
+
+@pytest.mark.parametrize("value", ["ja", "2", "enabled"])
+def test_boolean_settings_refuse_other_words(monkeypatch, value):
+    monkeypatch.setenv("DEBUG", value)
+    with pytest.raises(ImproperlyConfigured, match="DEBUG must be true or false"):
+        definitions.env_bool("DEBUG", False)
+
+
+def test_secret_is_generated_once_and_private(monkeypatch, tmp_path):
+    monkeypatch.setattr(definitions, "SECRETS_DIR", tmp_path / "secrets")
+    first = definitions.env_secret("SOME_KEY")
+    assert len(first) >= 32
+    assert definitions.env_secret("SOME_KEY") == first
+    assert (tmp_path / "secrets" / "some_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_secret_file_that_cannot_be_read_is_named(monkeypatch):
+    monkeypatch.setenv("SOME_KEY_FILE", "/nonexistent/key")
+    with pytest.raises(ImproperlyConfigured, match="SOME_KEY_FILE=/nonexistent/key"):
+        definitions.env_secret("SOME_KEY")
