@@ -4,7 +4,7 @@ Knows pages, blocks, sentences and a token budget. Does not know which model cou
 rights, indexes or databases.
 
 A passage is a stretch of one page: `chunk.text == page.text[char_start:char_end]`. It never crosses a page
-or a heading, keeps table rows and, where it can, sentences whole, and repeats the last sentence of the passage
+or a heading, keeps table rows and, where it can, sentences whole, and repeats the last sentence of the one
 before it when a section had to be cut (the fact asked for may stand on the seam). What the passage cannot say
 about itself, the headings above it and the header row of its table, travels in `headings`; `passage_text`
 joins all of it into what is embedded and indexed. Sections are cut evenly rather than into full passages

@@ -1,0 +1,86 @@
+"""The rows of one segment that a search may touch.
+
+Knows partitions as stretches of rows, and which rows are alive. Does not know who asks, nor how rows are scored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from retrieval.indexes.segment import LiveSegment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """Live rows of the wanted partitions in one segment; there is at least one.
+
+    `rows` and `length` count those rows and their terms. `stretch` is their place when they are one unbroken
+    run of the segment, else `mask` says which rows count.
+    """
+
+    part: LiveSegment
+    rows: int
+    length: int
+    lists: NDArray[np.int64]
+    stretch: tuple[int, int]
+    mask: NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, part: LiveSegment, wanted: NDArray[np.int64]) -> Selection | None:
+        """What `wanted`, ascending partition numbers, selects; None when that is nothing."""
+        segment = part.segment
+        places = np.searchsorted(wanted, segment.partitions)
+        places[places == len(wanted)] = 0
+        chosen = np.flatnonzero((wanted[places] == segment.partitions) & (part.counts > 0))
+        if not len(chosen):
+            return None
+        starts, ends = segment.partition_starts[chosen], segment.partition_starts[chosen + 1]
+        first, last = segment.dense.first_list[chosen], segment.dense.first_list[chosen + 1]
+        stretch = (int(starts[0]), int(ends[-1]))
+        mask: NDArray[np.bool_] | None = None
+        if stretch[1] - stretch[0] != int((ends - starts).sum()):
+            mask = np.zeros(segment.rows, dtype=np.bool_)
+            mask[_ranges(starts, ends)] = True
+            if part.alive is not None:
+                mask &= part.alive
+        elif part.alive is not None:
+            mask = part.alive
+        return cls(
+            part=part,
+            rows=int(part.counts[chosen].sum()),
+            length=int(part.lengths[chosen].sum()),
+            lists=_ranges(first, last),
+            stretch=stretch,
+            mask=mask,
+        )
+
+    def postings(self, term: int) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+        """Selected rows, ascending, that contain the hashed term, and how often."""
+        rows, counts = self.part.segment.lexical.postings(term)
+        start, end = self.stretch
+        if len(rows) and (start > 0 or end < self.part.segment.rows):
+            # Bounds in the rows' own type: with any other, numpy would convert the whole list first.
+            low = int(np.searchsorted(rows, np.uint16(start)))
+            high = int(np.searchsorted(rows, np.uint16(end - 1), side="right"))
+            rows, counts = rows[low:high], counts[low:high]
+        if self.mask is not None and len(rows):
+            kept = self.mask[rows]
+            rows, counts = rows[kept], counts[kept]
+        return rows, counts
+
+    def nearest(self, query: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The `k` selected rows with the largest dot product: rough scores and rows, best first."""
+        return self.part.segment.dense.top(query, self.lists, k, self.part.bitmap)
+
+
+def _ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All numbers of the half-open ranges, one after the other."""
+    sizes = ends - starts
+    offsets = np.cumsum(sizes) - sizes
+    return np.asarray(np.repeat(starts - offsets, sizes) + np.arange(int(sizes.sum())))

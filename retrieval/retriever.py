@@ -1,0 +1,345 @@
+"""The searchable replica: apply changes, search what may be read, exactly.
+
+Knows partitions as numbers, documents as opaque ids, and how the two legs of a hybrid search are run over the
+same rows. Does not know people, grants, databases or the text of a passage after it was indexed.
+
+Permission-exactness is structural, not a filter. The partitions are a required argument; rows of others are
+neither scanned nor counted: FAISS is handed the lists to scan, BM25 statistics (rows, lengths, document
+frequencies) are summed over the named partitions at question time. Scores are computed from integers and
+exact dot products in an order fixed by the query alone, and ties are broken by (document_id, ordinal), so a
+result is bit for bit what it would be if nothing else had ever been indexed, in any order of updates.
+
+Readers take one reference to an immutable tuple of segments and need no lock; a writer prepares new segments
+beside it and swaps the tuple. A search therefore sees a document's old rows or its new ones, never a mixture.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from retrieval.config import RetrieverOptions
+from retrieval.errors import IndexMismatch
+from retrieval.fusion import dense_share, fuse
+from retrieval.indexes.dense import TOLERANCE
+from retrieval.indexes.lexical import term_hash
+from retrieval.indexes.segment import MAX_ROWS, LiveSegment, Segment, merge
+from retrieval.indexes.selection import Selection
+from retrieval.schema import Hit, IndexRecord
+from retrieval.text import tokenize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FAN = 4  # segments of like size that are merged into one
+
+
+class Replica:
+    """An in-memory index of passages, partitioned by scope. Many readers, one writer at a time.
+
+    `seq` is the caller's: the number of the last event applied. It is kept in snapshots.
+    """
+
+    def __init__(self, dimension: int, model_id: str, options: RetrieverOptions | None = None) -> None:
+        self.dimension = dimension
+        self.model_id = model_id
+        self.options = options or RetrieverOptions()
+        self.seq = 0
+        self._parts: tuple[LiveSegment, ...] = ()
+        self._places: dict[str, tuple[int, ...]] = {}  # document -> numbers of its segments; writers only
+        self._lock = threading.Lock()
+
+    @classmethod
+    def restore(
+        cls, dimension: int, model_id: str, options: RetrieverOptions | None, segments: Iterable[Segment], seq: int
+    ) -> Replica:
+        """A replica of segments that another one had (`retrieval.indexes.snapshot`)."""
+        replica = cls(dimension, model_id, options)
+        replica.seq = seq
+        replica._parts = tuple(LiveSegment.of(segment) for segment in segments)
+        for part in replica._parts:
+            replica._register(part.segment)
+        return replica
+
+    def __len__(self) -> int:
+        """Searchable passages."""
+        return sum(part.rows for part in self._parts)
+
+    def partitions(self) -> frozenset[int]:
+        """Partitions that hold at least one passage."""
+        return frozenset(
+            int(partition)
+            for part in self._parts
+            for partition, rows in zip(part.segment.partitions, part.counts, strict=True)
+            if rows
+        )
+
+    def apply(self, document_id: str, records: Sequence[IndexRecord]) -> None:
+        """Make `records` exactly what is searchable of the document: add, replace, move or (empty) remove.
+
+        Idempotent. Takes effect for every search that begins after it returns. Raises `IndexMismatch`, and
+        changes nothing, for records of another document, of two partitions, or with an unfit vector.
+        """
+        self.apply_many([(document_id, records)])
+
+    def apply_many(self, changes: Iterable[tuple[str, Sequence[IndexRecord]]]) -> None:
+        """`apply` for several documents, visible all at once; the quick way to build a replica."""
+        fresh: dict[str, list[LiveSegment]] = {}
+        for document_id, records in changes:
+            fresh[document_id] = self._segments_of(document_id, records)
+        with self._lock:
+            parts = {part.segment.number: part for part in self._parts}
+            for document_id, added in fresh.items():
+                for number in self._places.pop(document_id, ()):
+                    left = parts.pop(number).without(document_id)
+                    if left.rows:
+                        parts[number] = left
+                for part in added:
+                    parts[part.segment.number] = part
+                    self._register(part.segment)
+            self._parts = self._tidy(parts)
+
+    def purge(self) -> None:
+        """Rewrite every segment that still holds dead rows, so that nothing of a removed passage remains."""
+        with self._lock:
+            parts = {part.segment.number: part for part in self._parts}
+            for part in self._parts:
+                if part.alive is not None:
+                    self._replace(parts, [part])
+            self._parts = tuple(parts.values())
+
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments after a `purge`, for a snapshot."""
+        self.purge()
+        return tuple(part.segment for part in self._parts)
+
+    def search(
+        self,
+        text: str,
+        vector: NDArray[np.floating],
+        *,
+        partitions: Collection[int],
+        limit: int,
+        per_document: int,
+    ) -> list[Hit]:
+        """The best passages of the named partitions, best first, at most `per_document` of one document.
+
+        `text` is what BM25 reads, `vector` its embedding of shape (dimension,). No partitions: no hits. Raises
+        `IndexMismatch` when the vector does not fit. As many hits are returned as there are, up to `limit`.
+        """
+        query = self._query(vector)
+        if not partitions or limit < 1 or per_document < 1:
+            return []
+        wanted = np.unique(np.fromiter((int(p) for p in partitions), dtype=np.int64))
+        selections = [s for s in (Selection.of(part, wanted) for part in self._parts) if s is not None]
+        total = sum(selection.rows for selection in selections)
+        if not total:
+            return []
+        lexical = _bm25(selections, Counter(tokenize(text)), self.options)
+        share = dense_share(text, self.options.dense_weight)
+        depth = max(self.options.candidates, 2 * limit)
+        while True:
+            hits = self._fused(selections, lexical, query, min(depth, total), share)
+            chosen = _diverse(hits, limit, per_document)
+            if len(chosen) == limit or depth >= total:
+                return chosen
+            depth *= 4
+
+    def _fused(
+        self,
+        selections: Sequence[Selection],
+        lexical: Sequence[NDArray[np.float64] | None],
+        query: NDArray[np.float64],
+        depth: int,
+        share: float,
+    ) -> list[tuple[str, int, Hit]]:
+        """The best `depth` rows of either leg as (document_id, ordinal, hit), best first."""
+        by_meaning = _dense_candidates(selections, query, depth)
+        by_words = _lexical_candidates(selections, lexical, depth)
+        rows = [np.union1d(a, b) for a, b in zip(by_meaning, by_words, strict=True)]
+        dense = [s.part.segment.dense.exact(query, r) for s, r in zip(selections, rows, strict=True)]
+        words = [
+            np.zeros(len(r)) if scores is None else scores[r] for scores, r in zip(lexical, rows, strict=True)
+        ]
+        fused = fuse(np.concatenate(dense), np.concatenate(words), share)
+        hits: list[tuple[str, int, Hit]] = []
+        offset = 0
+        for selection, part_rows, part_dense, part_words in zip(selections, rows, dense, words, strict=True):
+            segment = selection.part.segment
+            owners = segment.owner(part_rows)
+            for i, row in enumerate(part_rows):
+                document_id = segment.documents[owners[i]]
+                hit = Hit(
+                    chunk_id=int(segment.chunk_ids[row]),
+                    document_id=document_id,
+                    score=float(fused[offset + i]),
+                    dense=float(part_dense[i]),
+                    lexical=float(part_words[i]),
+                )
+                hits.append((document_id, int(segment.ordinals[row]), hit))
+            offset += len(part_rows)
+        hits.sort(key=lambda item: (-item[2].score, item[0], item[1]))
+        return hits
+
+    def _query(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The query rounded to float16, as the rows are, in a type whose products and sums are exact."""
+        query = np.asarray(vector)
+        if query.shape != (self.dimension,):
+            raise IndexMismatch(f"the query has shape {query.shape}, not ({self.dimension},)")
+        rounded = query.astype(np.float16).astype(np.float64)
+        if not np.isfinite(rounded).all():
+            raise IndexMismatch("the query vector is not finite")
+        return np.asarray(rounded)
+
+    def _segments_of(self, document_id: str, records: Sequence[IndexRecord]) -> list[LiveSegment]:
+        """Segments of a document's new rows, checked; none for no records."""
+        if len({record.partition for record in records}) > 1:
+            raise IndexMismatch(f"document {document_id} lies in more than one partition")
+        if len({record.ordinal for record in records}) != len(records):
+            raise IndexMismatch(f"document {document_id} has two passages with one ordinal")
+        for record in records:
+            if record.document_id != document_id:
+                raise IndexMismatch(f"a passage of {record.document_id} is given for {document_id}")
+            if record.vector.shape != (self.dimension,) or not np.isfinite(record.vector).all():
+                raise IndexMismatch(f"passage {record.ordinal} of {document_id} has an unfit vector")
+        ordered = sorted(records, key=lambda record: record.ordinal)
+        segments: list[LiveSegment] = []
+        for start in range(0, len(ordered), MAX_ROWS):
+            piece = ordered[start : start + MAX_ROWS]
+            segments.append(LiveSegment.of(Segment.of_document(piece, [tokenize(r.text) for r in piece])))
+        return segments
+
+    def _register(self, segment: Segment) -> None:
+        here = (segment.number,)
+        for document_id in segment.documents:
+            before = self._places.get(document_id, ())
+            self._places[document_id] = (*before, segment.number) if before else here
+
+    def _tidy(self, parts: dict[int, LiveSegment]) -> tuple[LiveSegment, ...]:
+        """Merge segments of like size, and rewrite those that are mostly dead."""
+        for part in list(parts.values()):
+            if part.rows * 2 < part.segment.rows:
+                self._replace(parts, [part])
+        while True:
+            tiers: dict[int, list[LiveSegment]] = {}
+            for part in parts.values():
+                if part.rows * 2 <= MAX_ROWS:
+                    tiers.setdefault(int(math.log(part.rows, FAN)), []).append(part)
+            crowded = [tier for tier in tiers.values() if len(tier) >= FAN]
+            if not crowded:
+                return tuple(parts.values())
+            for tier in crowded:
+                chosen: list[LiveSegment] = []
+                for part in sorted(tier, key=lambda item: item.rows):
+                    if sum(item.rows for item in chosen) + part.rows <= MAX_ROWS:
+                        chosen.append(part)
+                self._replace(parts, chosen)
+
+    def _replace(self, parts: dict[int, LiveSegment], old: Sequence[LiveSegment]) -> None:
+        """Put one merged segment in the place of `old`, which have live rows."""
+        merged = merge(old)
+        gone = {part.segment.number for part in old}
+        for number in gone:
+            del parts[number]
+        parts[merged.number] = LiveSegment.of(merged)
+        here = (merged.number,)
+        for document_id in merged.documents:
+            rest = tuple(n for n in self._places[document_id] if n not in gone)
+            self._places[document_id] = (*rest, merged.number) if rest else here
+
+
+def _bm25(
+    selections: Sequence[Selection], terms: Counter[str], options: RetrieverOptions
+) -> list[NDArray[np.float64] | None]:
+    """BM25 of every row of every selection, None where no term occurs. Statistics are the selections' own."""
+    rows = sum(selection.rows for selection in selections)
+    mean_length = max(sum(selection.length for selection in selections) / rows, 1.0)
+    scores: list[NDArray[np.float64] | None] = [None] * len(selections)
+    for term, repeats in terms.items():
+        hashed = term_hash(term)
+        found = [selection.postings(hashed) for selection in selections]
+        frequency = sum(len(postings[0]) for postings in found)
+        if not frequency:
+            continue
+        idf = repeats * math.log(1.0 + (rows - frequency + 0.5) / (frequency + 0.5))
+        for place, (selection, (numbers, counts)) in enumerate(zip(selections, found, strict=True)):
+            if not len(numbers):
+                continue
+            sums = scores[place]
+            if sums is None:
+                sums = scores[place] = np.zeros(selection.part.segment.rows)
+            lengths = selection.part.segment.lengths[numbers]
+            tf = counts.astype(np.float64)
+            norm = options.k1 * (1.0 - options.b + options.b * (lengths / mean_length))
+            sums[numbers] += idf * (tf * (options.k1 + 1.0) / (tf + norm))
+    return scores
+
+
+def _lexical_candidates(
+    selections: Sequence[Selection], scores: Sequence[NDArray[np.float64] | None], depth: int
+) -> list[NDArray[np.int64]]:
+    """Rows of each selection that are among the best `depth` by words, ties at the end included."""
+    rows: list[NDArray[np.int64]] = []
+    values: list[NDArray[np.float64]] = []
+    for part_scores in scores:
+        if part_scores is None:
+            rows.append(np.empty(0, dtype=np.int64))
+            values.append(np.empty(0, dtype=np.float64))
+            continue
+        floor = _nth_largest(part_scores, depth)
+        best = np.flatnonzero((part_scores >= floor) & (part_scores > 0.0))
+        rows.append(best)
+        values.append(part_scores[best])
+    everything = np.concatenate(values)
+    floor = _nth_largest(everything, depth)
+    return [r[v >= floor] for r, v in zip(rows, values, strict=True)]
+
+
+def _dense_candidates(
+    selections: Sequence[Selection], query: NDArray[np.float64], depth: int
+) -> list[NDArray[np.int64]]:
+    """Rows of each selection that are among the best `depth` by meaning, ties at the end included."""
+    rough_query = query.astype(np.float32)
+    ask = [min(selection.rows, depth + 16) for selection in selections]
+    found = [s.nearest(rough_query, k) for s, k in zip(selections, ask, strict=True)]
+    while True:
+        # Whatever reaches the rough floor may be among the best by exact score; every part must go below it.
+        floor = _nth_largest(np.concatenate([scores for scores, _ in found]), depth) - TOLERANCE
+        short = [
+            i
+            for i, (scores, _) in enumerate(found)
+            if ask[i] < selections[i].rows and len(scores) and scores[-1] >= floor
+        ]
+        if not short:
+            break
+        for i in short:
+            ask[i] = min(selections[i].rows, ask[i] * 4)
+            found[i] = selections[i].nearest(rough_query, ask[i])
+    rows = [np.sort(part_rows[scores >= floor]) for scores, part_rows in found]
+    exact = [s.part.segment.dense.exact(query, r) for s, r in zip(selections, rows, strict=True)]
+    bound = _nth_largest(np.concatenate(exact), depth)
+    return [r[values >= bound] for r, values in zip(rows, exact, strict=True)]
+
+
+def _nth_largest(values: NDArray[np.floating], n: int) -> float:
+    """The n-th largest value, or minus infinity when there are fewer."""
+    if len(values) < n:
+        return -math.inf
+    return float(np.partition(values, len(values) - n)[len(values) - n])
+
+
+def _diverse(hits: Sequence[tuple[str, int, Hit]], limit: int, per_document: int) -> list[Hit]:
+    seen: Counter[str] = Counter()
+    chosen: list[Hit] = []
+    for document_id, _, hit in hits:
+        if seen[document_id] < per_document:
+            seen[document_id] += 1
+            chosen.append(hit)
+            if len(chosen) == limit:
+                break
+    return chosen

@@ -1,0 +1,177 @@
+"""Search is exact, complete, and blind to what may not be read."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrieval.config import RetrieverOptions
+from retrieval.errors import IndexMismatch
+from retrieval.retriever import Replica
+from tests.retrieval.worlds import DIMENSION, WORDS, oracle, record, vector
+
+OPTIONS = RetrieverOptions(candidates=4)  # few, so that cuts and ties between candidates are exercised
+
+texts = st.lists(st.sampled_from(WORDS), min_size=0, max_size=8).map(" ".join)
+# (document, partition, [(text, vector seed)]); few seeds, so that equal vectors and equal scores are common
+updates = st.tuples(
+    st.integers(1, 9), st.integers(1, 4), st.lists(st.tuples(texts, st.integers(0, 5)), min_size=0, max_size=5)
+)
+queries = st.tuples(texts, st.integers(0, 7), st.sets(st.integers(1, 5), max_size=4), st.integers(1, 6))
+
+
+def documents_of(changes):
+    world = {}
+    for number, partition, passages in changes:
+        name = f"d{number}"
+        world[name] = [record(name, i, partition, text, seed) for i, (text, seed) in enumerate(passages)]
+    return world
+
+
+def replica_of(changes):
+    replica = Replica(DIMENSION, "test", OPTIONS)
+    for number, partition, passages in changes:
+        name = f"d{number}"
+        replica.apply(
+            name, [record(name, i, partition, text, seed) for i, (text, seed) in enumerate(passages)]
+        )
+    return replica
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(updates, max_size=25), st.lists(queries, min_size=1, max_size=4))
+def test_search_equals_brute_force_after_any_history(changes, questions):
+    replica = replica_of(changes)
+    world = [item for records in documents_of(changes).values() for item in records]
+    assert len(replica) == len(world)
+    assert replica.partitions() == {item.partition for item in world}
+    for text, seed, partitions, per_document in questions:
+        hits = replica.search(text, vector(seed), partitions=partitions, limit=5, per_document=per_document)
+        expected = oracle(world, text, vector(seed), partitions, OPTIONS, 5, per_document)
+        assert [(hit.chunk_id, hit.score) for hit in hits] == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(updates, max_size=12),
+    st.lists(updates, max_size=12),
+    st.lists(updates, max_size=12),
+    queries,
+    st.randoms(use_true_random=False),
+)
+def test_other_partitions_change_no_bit_of_a_result(mine, theirs, others, question, random):
+    def world(foreign):
+        # the readable documents are the same in both worlds; the foreign ones differ in everything
+        own = [(number, 1 + partition % 2, passages) for number, partition, passages in mine]
+        away = [(100 + number, 50 + partition, passages) for number, partition, passages in foreign]
+        mixed = list(away)
+        for change in own:
+            # keep the order of updates to one document, shuffle between foreign ones
+            mixed.insert(random.randint(0, len(mixed)), change) if change[0] not in {c[0] for c in mixed} else (
+                mixed.append(change)
+            )
+        return replica_of(mixed)
+
+    text, seed, _, per_document = question
+    first, second = (
+        world(foreign).search(text, vector(seed), partitions={1, 2}, limit=5, per_document=per_document)
+        for foreign in (theirs, others)
+    )
+    assert first == second
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(updates, max_size=25), queries, st.randoms(use_true_random=False))
+def test_any_order_of_updates_and_a_purge_equal_a_rebuild(changes, question, random):
+    text, seed, partitions, per_document = question
+    final = [(name, records) for name, records in documents_of(changes).items() if records]
+    random.shuffle(final)
+    rebuilt = Replica(DIMENSION, "test", OPTIONS)
+    rebuilt.apply_many(final)
+    lived = replica_of(changes)
+    wanted = {"partitions": partitions, "limit": 50, "per_document": per_document}
+    expected = rebuilt.search(text, vector(seed), **wanted)
+    assert lived.search(text, vector(seed), **wanted) == expected
+    lived.purge()
+    assert lived.search(text, vector(seed), **wanted) == expected
+
+
+def test_everything_readable_is_found_when_asked_for():
+    replica = Replica(DIMENSION, "test", OPTIONS)
+    for number in range(40):
+        replica.apply(f"d{number}", [record(f"d{number}", i, number % 3, "pump", 1) for i in range(3)])
+    hits = replica.search("pump", vector(1), partitions=[0, 2], limit=1000, per_document=3)
+    readable = {n * 1000 + i for n in range(40) if n % 3 != 1 for i in range(3)}
+    assert {hit.chunk_id for hit in hits} == readable
+    assert [(h.document_id, h.chunk_id) for h in hits] == sorted((h.document_id, h.chunk_id) for h in hits)
+
+
+def test_no_partitions_means_nothing():
+    replica = replica_of([(1, 1, [("pump", 1)])])
+    assert replica.search("pump", vector(1), partitions=[], limit=5, per_document=5) == []
+    assert replica.search("pump", vector(1), partitions=[2], limit=5, per_document=5) == []
+
+
+def test_a_moved_document_is_found_only_where_it_is_now():
+    replica = replica_of([(1, 1, [("pump", 1)]), (1, 2, [("pump", 1)])])
+    assert replica.search("pump", vector(1), partitions=[1], limit=5, per_document=5) == []
+    assert len(replica.search("pump", vector(1), partitions=[2], limit=5, per_document=5)) == 1
+
+
+def test_at_most_so_many_passages_of_one_document():
+    replica = replica_of([(1, 1, [("pump valve", 1)] * 5), (2, 1, [("board", 2)])])
+    hits = replica.search("pump", vector(1), partitions=[1], limit=3, per_document=2)
+    assert [hit.document_id for hit in hits] == ["d1", "d1", "d2"]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [record("d2", 0, 1, "pump", 1)],
+        [record("d1", 0, 1, "pump", 1), record("d1", 1, 2, "pump", 1)],
+        [record("d1", 0, 1, "pump", 1), record("d1", 0, 1, "valve", 1)],
+    ],
+)
+def test_unfit_records_are_refused_and_change_nothing(records):
+    replica = replica_of([(1, 1, [("board", 1)])])
+    with pytest.raises(IndexMismatch):
+        replica.apply("d1", records)
+    assert len(replica.search("board", vector(1), partitions=[1], limit=5, per_document=5)) == 1
+
+
+def test_a_query_of_another_size_or_not_finite_is_refused():
+    replica = replica_of([(1, 1, [("board", 1)])])
+    for query in (np.zeros(DIMENSION + 1), np.full(DIMENSION, np.nan)):
+        with pytest.raises(IndexMismatch):
+            replica.search("board", query, partitions=[1], limit=5, per_document=5)
+
+
+def test_readers_see_old_or_new_rows_but_never_a_mixture():
+    replica = Replica(DIMENSION, "test", OPTIONS)
+    versions = [[record("d1", i, 1, f"pump v{v}", v) for i in range(6)] for v in (1, 2)]
+    replica.apply("d1", versions[0])
+    possible = []
+    for records in versions:
+        replica.apply("d1", records)
+        possible.append(replica.search("pump", vector(1), partitions=[1], limit=6, per_document=6))
+    faults: list[object] = []
+    stop = threading.Event()
+
+    def read():
+        while not stop.is_set():
+            hits = replica.search("pump", vector(1), partitions=[1], limit=6, per_document=6)
+            if hits not in possible:
+                faults.append(hits)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for turn in range(100):
+        replica.apply("d1", versions[turn % 2])
+        replica.apply(f"d{turn + 2}", [record(f"d{turn + 2}", 0, 2, "pump", 3)])
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not faults
