@@ -1,0 +1,126 @@
+"""From a folder on disk to a model in memory, quantized on the way, fit to the hardware.
+
+Knows transformers' loading code and memory. Does not know the store's manifest (the caller verified the files) or
+what the model is asked. Weights are read from safetensors only and no code from the folder is ever run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from inference import quantization
+from inference.errors import ModelCorrupt, ModelNotFound, OutOfMemory
+from inference.quantization import Quantization
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+HEADROOM = 1.3  # loading must never need more than this times the final size
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A causal language model ready to run. `context` is the longest sequence in tokens."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+    quantization: Quantization
+    device: str
+    context: int
+
+    @property
+    def bytes(self) -> int:
+        """Memory of weights and buffers."""
+        return int(self.model.get_memory_footprint())
+
+
+def default_device() -> str:
+    """The first CUDA device when there is one, else the processor."""
+    import torch
+
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def free_bytes(device: str) -> int:
+    """Memory a new model may take on the device."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+    return int(psutil.virtual_memory().available)
+
+
+def weight_counts(folder: Path) -> tuple[int, int]:
+    """(all parameters, those of embeddings and the output head), from the files' headers; nothing is loaded."""
+    from safetensors import safe_open
+
+    total = embedding = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="numpy") as tensors:
+            for key in tensors.keys():  # noqa: SIM118 - not a mapping
+                count = prod(tensors.get_slice(key).get_shape())
+                total += count
+                if "embed" in key or "lm_head" in key:
+                    embedding += count
+    if not total:
+        raise ModelNotFound(f"{folder.name} holds no safetensors weights.")
+    return total, embedding
+
+
+def load(folder: Path, *, quantize: Quantization = "none", device: str | None = None, adapter: Path | None = None) -> LoadedModel:
+    """Load a safetensors model folder (with a LoRA adapter on top, if given).
+
+    Raises ModelNotFound, ModelCorrupt, OutOfMemory (before loading, when it cannot fit; or during), ValueError.
+    """
+    device = device or default_device()
+    if not (folder / "config.json").is_file():
+        raise ModelNotFound(f"{folder} holds no config.json.", hint="Name a model folder.")
+    needed = int(quantization.expected_bytes(*weight_counts(folder), quantize) * HEADROOM)
+    free = free_bytes(device)
+    if needed > free:
+        raise OutOfMemory(
+            f"{folder.name} needs about {needed / 2**30:.1f} GiB as {quantize}; {free / 2**30:.1f} GiB are free on {device}.",
+            hint="Choose nf4, a smaller model, or a machine with more memory.",
+        )
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    options: dict[str, Any] = {
+        "dtype": torch.bfloat16,
+        "device_map": {"": device},
+        "local_files_only": True,
+        "use_safetensors": True,
+        "trust_remote_code": False,
+        "low_cpu_mem_usage": True,
+    }
+    if (settings := quantization.configuration(quantize)) is not None:
+        options["quantization_config"] = settings
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(folder, **options)
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(f"{folder.name} does not fit on {device}.", hint="Choose nf4 or a smaller model.") from error
+    except (SafetensorError, json.JSONDecodeError, KeyError, ValueError, OSError) as error:
+        raise ModelCorrupt(f"{folder.name} cannot be loaded: {error}", hint="Verify the model, or import it again.") from error
+    if adapter is not None:
+        model = _with_adapter(model, adapter)
+    model.eval()
+    context = int(getattr(model.config, "max_position_embeddings", 0) or 4096)
+    return LoadedModel(model, tokenizer, folder.name, quantize, device, context)
+
+
+def _with_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    """A LoRA adapter from disk on top of the base (safetensors only)."""
+    if not (adapter / "adapter_model.safetensors").is_file():
+        raise ModelNotFound(f"{adapter} holds no adapter_model.safetensors.")
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(adapter), is_trainable=False, use_safetensors=True)  # type: ignore[return-value]

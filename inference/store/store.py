@@ -1,0 +1,221 @@
+"""The folder of installed models. Import copies and records; verify reads every byte again.
+
+Only data is let in: safetensors or GGUF weights, JSON, the tokenizer's text files and licences. Pickles, Python files
+and links are refused by name, and so is a configuration that asks for remote code. Knows files; loads nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from inference.errors import ModelCorrupt, ModelNotFound
+
+from .manifest import MANIFEST_NAME, FileEntry, Kind, Manifest, sha256_of
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ALLOWED = {".safetensors", ".gguf", ".json", ".txt", ".model", ".jinja", ".md", ".tiktoken"}
+_ALLOWED_NAMES = {"LICENSE", "LICENCE", "NOTICE", "README"}
+_EXECUTABLE = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".so", ".h5", ".msgpack", ".npy", ".npz"}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStore:
+    """Models under `root`, one folder each."""
+
+    root: Path
+
+    def names(self) -> list[str]:
+        if not self.root.is_dir():
+            return []
+        return sorted(folder.name for folder in self.root.iterdir() if (folder / MANIFEST_NAME).is_file())
+
+    def manifests(self) -> Iterator[Manifest]:
+        for name in self.names():
+            yield Manifest.read(self.root / name)
+
+    def folder(self, name: str) -> Path:
+        """Raises ModelNotFound."""
+        if not _NAME.fullmatch(name) or not (self.root / name / MANIFEST_NAME).is_file():
+            installed = ", ".join(self.names()) or "none"
+            raise ModelNotFound(f"No model named {name!r} is installed.", hint=f"Installed: {installed}.")
+        return self.root / name
+
+    def manifest(self, name: str) -> Manifest:
+        return Manifest.read(self.folder(name))
+
+    def import_path(
+        self, source: Path, *, name: str, licence: str, imported_by: str, origin: str = "", revision: str = ""
+    ) -> Manifest:
+        """Copy a model folder (or one GGUF file) into the store, checked and recorded; nothing half is left behind.
+
+        Raises ModelNotFound (nothing at `source`), ModelCorrupt (a refused or broken file, named), FileExistsError.
+        """
+        if not _NAME.fullmatch(name):
+            raise ModelCorrupt(f"{name!r} is not a model name", hint="Use letters, digits, dots, dashes and underscores.")
+        target = self.root / name
+        if target.exists():
+            raise FileExistsError(f"A model named {name!r} is installed already; remove it first or choose another name.")
+        chosen = list(_chosen(source))
+        kind = _kind(chosen)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = self.root / f".{name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700)
+        try:
+            base = source if source.is_dir() else source.parent
+            for path in chosen:
+                copy = partial / path.relative_to(base)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+            configuration = _check_content(partial, kind)
+            manifest = Manifest(
+                name=name,
+                kind=kind,
+                source=origin or source.name,
+                revision=revision,
+                licence=licence,
+                imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                imported_by=imported_by,
+                architecture=str(configuration.get("model_type", "gguf" if kind == "gguf" else "")),
+                template_sha256=_template_digest(partial),
+                files=tuple(_entries(partial)),
+            )
+            manifest.write(partial)
+            partial.rename(target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return manifest
+
+    def verify(self, name: str) -> Manifest:
+        """Read every file again. Raises ModelCorrupt naming the first file that is missing, added or altered."""
+        folder = self.folder(name)
+        manifest = Manifest.read(folder)
+        hint = "Remove the model and import it again from a trusted copy."
+        expected = {entry.path: entry for entry in manifest.files}
+        present = {path for path in _relative_files(folder) if path != MANIFEST_NAME}
+        for path in sorted(present - set(expected)):
+            raise ModelCorrupt(f"{name}: {path} was not there when the model was imported", file=path, hint=hint)
+        for entry in manifest.files:
+            file = folder / entry.path
+            if entry.path not in present:
+                raise ModelCorrupt(f"{name}: {entry.path} is missing", file=entry.path, hint=hint)
+            if file.stat().st_size != entry.size or sha256_of(file) != entry.sha256:
+                raise ModelCorrupt(f"{name}: {entry.path} differs from what was imported", file=entry.path, hint=hint)
+        return manifest
+
+    def remove(self, name: str) -> None:
+        shutil.rmtree(self.folder(name))
+
+
+def _relative_files(folder: Path) -> Iterator[str]:
+    for directory, _, names in os.walk(folder, followlinks=False):
+        for name in names:
+            yield str((Path(directory) / name).relative_to(folder))
+
+
+def _entries(folder: Path) -> Iterator[FileEntry]:
+    for path in sorted(_relative_files(folder)):
+        file = folder / path
+        yield FileEntry(path, file.stat().st_size, sha256_of(file))
+
+
+def _chosen(source: Path) -> Iterator[Path]:
+    """The files to copy. Files that could run are refused; other kinds (images, say) are left out."""
+    if source.is_file() and source.suffix == ".gguf":
+        yield source
+        return
+    if not source.is_dir():
+        raise ModelNotFound(f"{source} is neither a model folder nor a GGUF file.")
+    for relative in sorted(_relative_files(source)):
+        path = source / relative
+        if any(part.startswith(".") for part in Path(relative).parts) or relative == MANIFEST_NAME:
+            continue
+        if path.is_symlink():
+            raise ModelCorrupt(f"{relative} is a link", file=relative, hint="Import a folder of plain files.")
+        if path.suffix.lower() in _EXECUTABLE:
+            raise ModelCorrupt(
+                f"{relative} is a kind of file that can run code when it is loaded",
+                file=relative,
+                hint="Import a copy with safetensors or GGUF weights and without Python or pickle files.",
+            )
+        if path.suffix.lower() in _ALLOWED or path.name in _ALLOWED_NAMES:
+            yield path
+
+
+def _kind(files: list[Path]) -> Kind:
+    suffixes = {path.suffix.lower() for path in files}
+    if ".safetensors" in suffixes:
+        return "safetensors"
+    if ".gguf" in suffixes:
+        return "gguf"
+    raise ModelNotFound("There are no safetensors or GGUF weights there.", hint="Convert the weights to safetensors.")
+
+
+def _check_content(folder: Path, kind: Kind) -> dict[str, Any]:
+    """The checks that need to look inside; returns config.json (empty for GGUF)."""
+    for relative in _relative_files(folder):
+        path = folder / relative
+        if path.suffix == ".safetensors":
+            _check_safetensors(path, relative)
+        elif path.suffix == ".gguf":
+            with path.open("rb") as file:
+                if file.read(4) != b"GGUF":
+                    raise ModelCorrupt(f"{relative} is not a GGUF file", file=relative)
+        elif path.suffix == ".json":
+            _read_json(path, relative)
+    if kind == "gguf":
+        return {}
+    for needed in ("config.json", "tokenizer.json"):
+        if not (folder / needed).is_file():
+            raise ModelNotFound(f"{needed} is missing.", hint="Import the whole model folder.")
+    configuration: dict[str, Any] = _read_json(folder / "config.json", "config.json")
+    for name in ("config.json", "tokenizer_config.json"):
+        path = folder / name
+        if path.is_file() and _read_json(path, name).get("auto_map"):
+            raise ModelCorrupt(
+                f"{name} asks to run code from the model's own repository", file=name, hint="Such models are not supported."
+            )
+    if not configuration.get("model_type"):
+        raise ModelCorrupt("config.json names no model_type", file="config.json")
+    return configuration
+
+
+def _read_json(path: Path, name: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelCorrupt(f"{name} is not JSON: {error}", file=name) from error
+
+
+def _check_safetensors(path: Path, name: str) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            list(tensors.keys())
+    except (SafetensorError, OSError) as error:
+        raise ModelCorrupt(f"{name} is not a whole safetensors file: {error}", file=name) from error
+
+
+def _template_digest(folder: Path) -> str:
+    """sha256 of the chat template, wherever it lies; empty when there is none."""
+    import hashlib
+
+    separate = folder / "chat_template.jinja"
+    if separate.is_file():
+        return sha256_of(separate)
+    path = folder / "tokenizer_config.json"
+    template = _read_json(path, path.name).get("chat_template") if path.is_file() else None
+    if template is None:
+        return ""
+    text = template if isinstance(template, str) else json.dumps(template, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,106 @@
+import json
+import shutil
+
+import pytest
+
+from inference.errors import ModelCorrupt, ModelNotFound
+from inference.store import ModelStore
+
+FACTS = {"licence": "MIT", "imported_by": "user:1", "revision": "abc"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ModelStore(tmp_path / "models")
+
+
+def test_import_records_every_file_and_verifies(store, qwen2_folder):
+    manifest = store.import_path(qwen2_folder, name="tiny", **FACTS)
+    assert manifest.kind == "safetensors"
+    assert manifest.architecture == "qwen2"
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {entry.path for entry in manifest.files}
+    assert len(manifest.template_sha256) == 64
+    assert store.verify("tiny") == manifest
+    assert store.names() == ["tiny"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"])
+def test_one_flipped_bit_is_refused_with_the_files_name(store, qwen2_folder, name):
+    store.import_path(qwen2_folder, name="tiny", **FACTS)
+    path = store.folder("tiny") / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelCorrupt, match=name) as caught:
+        store.verify("tiny")
+    assert caught.value.file == name
+
+
+def test_added_and_missing_files_are_found(store, qwen2_folder):
+    store.import_path(qwen2_folder, name="tiny", **FACTS)
+    (store.folder("tiny") / "extra.json").write_text("{}")
+    with pytest.raises(ModelCorrupt, match=r"extra\.json was not there"):
+        store.verify("tiny")
+    (store.folder("tiny") / "extra.json").unlink()
+    (store.folder("tiny") / "tokenizer.json").unlink()
+    with pytest.raises(ModelCorrupt, match=r"tokenizer\.json is missing"):
+        store.verify("tiny")
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "modeling_tiny.py", "weights.pt", "a.pkl", "lib.so"])
+def test_files_that_could_run_code_are_refused(store, qwen2_folder, tmp_path, name):
+    copy = tmp_path / "copy"
+    shutil.copytree(qwen2_folder, copy)
+    (copy / name).write_bytes(b"\x80\x04.")
+    with pytest.raises(ModelCorrupt, match="can run code") as caught:
+        store.import_path(copy, name="tiny", **FACTS)
+    assert caught.value.file == name
+    assert store.names() == []
+    assert not list(store.root.glob(".*")) if store.root.exists() else True
+
+
+def test_remote_code_in_the_configuration_is_refused(store, qwen2_folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(qwen2_folder, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "modeling.Evil"}
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelCorrupt, match="asks to run code"):
+        store.import_path(copy, name="tiny", **FACTS)
+
+
+def test_links_truncated_weights_and_wrong_gguf_are_refused(store, qwen2_folder, tmp_path):
+    linked = tmp_path / "linked"
+    shutil.copytree(qwen2_folder, linked)
+    (linked / "README.md").symlink_to("/etc/hostname")
+    with pytest.raises(ModelCorrupt, match="is a link"):
+        store.import_path(linked, name="tiny", **FACTS)
+    short = tmp_path / "short"
+    shutil.copytree(qwen2_folder, short)
+    weights = short / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelCorrupt, match="not a whole safetensors file"):
+        store.import_path(short, name="tiny", **FACTS)
+    gguf = tmp_path / "model.gguf"
+    gguf.write_bytes(b"NOPE" + bytes(100))
+    with pytest.raises(ModelCorrupt, match="not a GGUF file"):
+        store.import_path(gguf, name="tiny", **FACTS)
+    assert store.names() == []
+
+
+@pytest.mark.parametrize("name", ["../up", "", ".hidden", "a/b", "a b"])
+def test_names_cannot_leave_the_store(store, qwen2_folder, name):
+    with pytest.raises(ModelCorrupt, match="not a model name"):
+        store.import_path(qwen2_folder, name=name, **FACTS)
+    with pytest.raises(ModelNotFound):
+        store.folder(name)
+
+
+def test_remove(store, qwen2_folder):
+    store.import_path(qwen2_folder, name="tiny", **FACTS)
+    with pytest.raises(FileExistsError):
+        store.import_path(qwen2_folder, name="tiny", **FACTS)
+    store.remove("tiny")
+    assert store.names() == []
+    with pytest.raises(ModelNotFound):
+        store.remove("tiny")
