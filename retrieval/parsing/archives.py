@@ -29,7 +29,14 @@ class Archive:
         self._read = 0
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, OverflowError, IndexError) as exc:
+        except (
+            zipfile.BadZipFile,
+            ValueError,
+            OSError,
+            NotImplementedError,
+            OverflowError,
+            IndexError,
+        ) as exc:
             raise CorruptDocument(f"not a readable zip container: {exc}") from exc
         infos = self._zip.infolist()
         if len(infos) > limits.archive_members:
@@ -84,7 +91,9 @@ class Archive:
 def parse_xml(data: bytes, name: str) -> Element:
     """XML without entities or a document type's declarations; raises `CorruptDocument`."""
     try:
-        root: Element = safe_xml.fromstring(data, forbid_dtd=False, forbid_entities=True, forbid_external=True)
+        root: Element = safe_xml.fromstring(
+            data, forbid_dtd=False, forbid_entities=True, forbid_external=True
+        )
     except DefusedXmlException as exc:
         raise CorruptDocument(f"{name[:120]!r} declares XML entities") from exc
     except (ParseError, ValueError, LookupError, RecursionError) as exc:

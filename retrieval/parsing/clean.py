@@ -13,7 +13,9 @@ _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f"
     "\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e0fff\ud800-\udfff]"
 )
-_JOINERS = re.compile("(?<![\u0600-\u08ff\u0900-\u0dff\U0001f000-\U0001faff\u2600-\u27bf\ufe0f])[\u200c\u200d]")
+_JOINERS = re.compile(
+    "(?<![\u0600-\u08ff\u0900-\u0dff\U0001f000-\U0001faff\u2600-\u27bf\ufe0f])[\u200c\u200d]"
+)
 _PRESENTATION = re.compile("[\u2f00-\u2fd5\ufb00-\ufb4f\ufb50-\ufdfb\ufe70-\ufefc\uf900-\ufaff]")
 _SPACES = re.compile(r"[\s\u001c-\u001f\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 _LINE_SPACES = re.compile(r"[^\S\n]+|[\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
@@ -63,9 +65,9 @@ def join_lines(parts: list[str]) -> str:
             continue
         if not text:
             text = part
-        elif text.endswith("\u00ad"):
-            text = text[:-1] + part
-        elif _SOFT_WORDS.search(text) and len(text) > 2 and text[-3].isalpha() and part[0].islower():
+        elif text.endswith("\u00ad") or (
+            _SOFT_WORDS.search(text) and len(text) > 2 and text[-3].isalpha() and part[0].islower()
+        ):
             text = text[:-1] + part
         elif text[-1] in "-‐" and len(text) > 1 and text[-2].isalnum() and part[0].isalnum():
             text = (text[:-1] if text[-1] == "‐" and part[0].islower() else text) + part

@@ -16,6 +16,7 @@ from retrieval.schema import Block, BlockKind, HiddenText, ParsedDocument, Parse
 
 _HIDDEN_SHOWN = 500
 _HIDDEN_ENTRIES = 500
+_PAPER = 4
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？；;])\s*|\n")
 
 
@@ -69,9 +70,13 @@ class PageWriter:
 
     def hide(self, text: str, reason: str) -> None:
         """Report text that a reader cannot see. The report is bounded; the index never has it."""
+        self.hide_on(self.number, text, reason)
+
+    def hide_on(self, page: int, text: str, reason: str) -> None:
+        """The same for a page that is not the open one."""
         text = clean.one_line(text)[:_HIDDEN_SHOWN]
         if text and len(self._hidden) < _HIDDEN_ENTRIES:
-            self._hidden.append(HiddenText(page=self.number, text=text, reason=reason))
+            self._hidden.append(HiddenText(page=page, text=text, reason=reason))
 
     def warn(self, sentence: str) -> None:
         """Note, once, a short sentence for the curator."""
@@ -87,9 +92,7 @@ class PageWriter:
             self._count(len(page.text))
             place = f"{label} · {page.label}" if page.label else label
             number = base + page.number
-            self._pages.append(
-                ParsedPage(number, page.text, page.blocks, place[:200], page.ocr, page.layout)
-            )
+            self._pages.append(ParsedPage(number, page.text, page.blocks, place[:200], page.ocr, page.layout))
         self._hidden.extend(
             HiddenText(base + entry.page, entry.text, entry.reason) for entry in document.hidden_text
         )
@@ -97,7 +100,13 @@ class PageWriter:
             self.warn(f"{label}: {warning}")
 
     def finished_page(
-        self, text: str, blocks: tuple[Block, ...], *, label: str | None, ocr: bool, layout: tuple[TextBox, ...]
+        self,
+        text: str,
+        blocks: tuple[Block, ...],
+        *,
+        label: str | None,
+        ocr: bool,
+        layout: tuple[TextBox, ...],
     ) -> None:
         """Append a page that its parser composed itself (PDF, pictures)."""
         self._count(len(text))
@@ -132,7 +141,9 @@ class PageWriter:
         return [piece for piece in pieces if piece]
 
     def _append(self, kind: BlockKind, text: str, level: int) -> None:
-        if self._blocks and self._length + 1 + len(text) > self._limits.page_characters:
+        # A format's own pages may be long; they are only divided when they are beyond what paper holds.
+        size = self._limits.page_characters * (1 if self._flow else _PAPER)
+        if self._blocks and self._length + 1 + len(text) > size:
             label = self._label
             self._close()
             self._label = label

@@ -1,0 +1,35 @@
+"""Files inside files: each attachment is sniffed, parsed by its own parser and appended under its name.
+
+Knows only the registry. An attachment that cannot be read is a warning on the outer document, never its end,
+unless a limit of the whole is reached.
+"""
+
+from __future__ import annotations
+
+from retrieval.errors import EmptyDocument, LimitExceeded, ParseError
+from retrieval.parsing import clean, registry
+from retrieval.parsing.base import Context, Source
+from retrieval.parsing.pages import PageWriter
+from retrieval.parsing.sniffing import sniff_bytes
+
+_WHOLE = ("characters", "pages", "archive_bytes")
+
+
+def append_attachment(writer: PageWriter, data: bytes, filename: str, context: Context) -> None:
+    """Parse `data` and append its pages to `writer`, labelled with the attachment's name."""
+    label = clean.one_line(filename)[:120] or "attachment"
+    try:
+        media_type = sniff_bytes(data, filename)
+        inner = context.nested()
+        document = registry.parser_for(media_type)(Source(data, filename, media_type), inner)
+    except EmptyDocument:
+        return
+    except LimitExceeded as error:
+        if error.what in _WHOLE:
+            raise
+        writer.warn(f"The attachment {label} was left out: {error.message}.")
+        return
+    except ParseError as error:
+        writer.warn(f"The attachment {label} was left out: {error.message}.")
+        return
+    writer.append_pages(document, label)

@@ -1,0 +1,314 @@
+"""DOCX to pages: headings, lists with their numbers, table rows, text boxes, notes, headers and footers.
+
+Pages are Word's own (the breaks it noted when it last laid the text out, and explicit breaks); a file without
+any is divided at headings. Deleted (tracked) text and comments are left out; hidden and white text is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+from retrieval.parsing import ooxml
+from retrieval.parsing.archives import Archive, attribute, local
+from retrieval.parsing.base import Context, Source
+from retrieval.parsing.docx_styles import Style, child, read_numbering, read_styles, switched, value
+from retrieval.parsing.pages import PageWriter
+from retrieval.parsing.tables import row_lines
+from retrieval.schema import ParsedDocument
+
+_SKIPPED = frozenset(
+    [
+        "del",
+        "moveFrom",
+        "delText",
+        "delInstrText",
+        "instrText",
+        "Fallback",
+        "pPr",
+        "rPr",
+        "rt",
+        "sectPr",
+        "commentRangeStart",
+        "annotationRef",
+    ]
+)
+_PLAIN = Style(0, None, None, hidden=False)
+
+
+def parse(source: Source, context: Context) -> ParsedDocument:
+    """The body in order; notes follow on the page that refers to them."""
+    archive = Archive(source.data, context.limits)
+    part = ooxml.main_part(archive, "word/document.xml")
+    return _Reader(archive, part, context).read(source.media_type)
+
+
+class _Reader:
+    """One document: carries styles, list counters and notes through the walk."""
+
+    def __init__(self, archive: Archive, part: str, context: Context) -> None:
+        self._archive = archive
+        self._root = archive.xml(part)
+        self._relations = ooxml.relations(archive, part)
+        parts = {
+            relation.kind: relation.target for relation in self._relations.values() if not relation.external
+        }
+        self._styles = read_styles(archive, parts.get("styles", "word/styles.xml"))
+        self._numbering = read_numbering(archive, parts.get("numbering", "word/numbering.xml"))
+        self._notes = {
+            kind: self._note_texts(parts.get(kind + "s", f"word/{kind}s.xml"))
+            for kind in ("footnote", "endnote")
+        }
+        self._waiting: list[str] = []
+        self._paged = any(
+            local(e) == "lastRenderedPageBreak" or (local(e) == "br" and attribute(e, "type") == "page")
+            for e in self._root.iter()
+        )
+        self._writer = PageWriter(context.limits, flow=not self._paged)
+        self._title: str | None = None
+        self._context = context
+        self._boxes: list[Element] = []
+        self._tables = 0
+
+    def read(self, media_type: str) -> ParsedDocument:
+        ooxml.warn_of_macros(self._archive, self._writer)
+        body = child(self._root, "body")
+        self._margins("header")
+        if body is not None:
+            self._blocks(body)
+        self._flush_notes()
+        self._margins("footer")
+        return self._writer.document(media_type, ooxml.title(self._archive) or self._title)
+
+    def _margins(self, kind: str) -> None:
+        """Header or footer texts, each distinct one once."""
+        seen: set[str] = set()
+        for relation in self._relations.values():
+            if relation.kind != kind or relation.external:
+                continue
+            root = self._archive.optional_xml(relation.target)
+            for paragraph in root.iter() if root is not None else ():
+                if local(paragraph) == "p":
+                    text, _early, _late = self._paragraph_text(paragraph)
+                    if text.strip(" -–—/|0123456789") and text not in seen:
+                        seen.add(text)
+                        self._writer.add("caption", text)
+        self._boxes.clear()
+
+    def _blocks(self, parent: Element) -> None:
+        for element in parent:
+            name = local(element)
+            if name == "p":
+                self._paragraph(element)
+            elif name == "tbl":
+                self._table(element)
+            elif name in (
+                "sdt",
+                "sdtContent",
+                "customXml",
+                "ins",
+                "moveTo",
+                "AlternateContent",
+                "Choice",
+                "smartTag",
+            ):
+                self._blocks(element)
+
+    def _paragraph(self, element: Element) -> None:
+        properties = child(element, "pPr")
+        text, early, late = self._paragraph_text(element)
+        if early or switched(properties, "pageBreakBefore"):
+            self._break()
+        style = self._styles.get(value(properties, "pStyle") or "", _PLAIN)
+        outline = value(properties, "outlineLvl")
+        level = (
+            min(6, int(outline) + 1) if outline and outline.isdigit() and int(outline) < 9 else style.level
+        )
+        number, depth = self._number(properties, style, bool(text.strip()))
+        if text.strip():
+            if style.hidden:
+                self._writer.hide(text, "hidden style")
+            elif level and len(text) <= 300:
+                self._writer.add("heading", f"{number} {text}", level)
+                self._title = self._title or text
+            elif depth is not None:
+                self._writer.add("list_item", f"{number} {text}", min(6, depth))
+            else:
+                self._writer.add("paragraph", text)
+        boxes, self._boxes = self._boxes, []
+        for box in boxes:
+            self._blocks(box)
+        section = child(properties, "sectPr")
+        if late or (
+            section is not None and self._paged and value(section, "type") in (None, "nextPage", "oddPage")
+        ):
+            self._break()
+
+    def _number(self, properties: Element | None, style: Style, counted: bool) -> tuple[str, int | None]:
+        """The list label of a paragraph and its depth; None when it belongs to no list."""
+        reference = child(properties, "numPr")
+        num_id, at = style.num_id, style.num_level or 0
+        if reference is not None:
+            num_id = value(reference, "numId") or num_id
+            own = value(reference, "ilvl")
+            at = int(own) if own and own.isdigit() else at
+        if num_id is None or num_id == "0" or not counted:
+            return "", None
+        return self._numbering.label(num_id, at), at
+
+    def _break(self) -> None:
+        if self._paged and not self._writer.empty:
+            self._flush_notes()
+            self._writer.start()
+            self._context.progress(self._writer.number, None)
+
+    def _flush_notes(self) -> None:
+        for note in self._waiting:
+            self._writer.add("paragraph", note)
+        self._waiting.clear()
+
+    def _paragraph_text(self, paragraph: Element) -> tuple[str, bool, bool]:
+        """Its visible text; whether a page break stands before the text, and whether one stands in or after it."""
+        parts: list[str] = []
+        early = late = False
+        for run, element in _inline(paragraph, None):
+            name = local(element)
+            if name == "lastRenderedPageBreak" or (name == "br" and attribute(element, "type") == "page"):
+                if any(part.strip() for part in parts):
+                    late = True
+                else:
+                    early = True
+            elif name == "txbxContent":
+                self._boxes.append(element)
+            elif name in ("footnoteReference", "endnoteReference"):
+                note = self._notes[name[:-9]].get(attribute(element, "id") or "")
+                if note:
+                    self._waiting.append(note)
+            elif text := _character(name, element):
+                if reason := self._hidden(run):
+                    self._writer.hide(text, reason)
+                else:
+                    parts.append(text)
+        return "".join(parts), early, late
+
+    def _hidden(self, run: Element | None) -> str | None:
+        properties = child(run, "rPr")
+        if properties is None:
+            return None
+        if switched(properties, "vanish"):
+            return "hidden text"
+        size = value(properties, "sz")
+        if size is not None and size.isdigit() and int(size) <= 3:
+            return "too small to read"
+        white = (value(properties, "color") or "").upper() == "FFFFFF"
+        shaded = child(properties, "shd") is not None or child(properties, "highlight") is not None
+        if white and not shaded and not self._tables and not self._on_dark:
+            return "white text"
+        return None
+
+    @property
+    def _on_dark(self) -> bool:
+        """Whether the page itself has a background, on which white text would be visible."""
+        return child(self._root, "background") is not None
+
+    def _table(self, table: Element) -> None:
+        rows: list[list[str]] = []
+        header: bool | None = None
+        above: dict[int, str] = {}
+        self._tables += 1
+        trs = [row for row in _through(table) if local(row) == "tr"]
+        broke = False
+        for index, row in enumerate(trs):
+            if index == 0 and switched(child(row, "trPr"), "tblHeader"):
+                header = True
+            cells: list[str] = []
+            for cell in (item for item in _through(row) if local(item) == "tc"):
+                properties = child(cell, "tcPr")
+                text, broken = self._cell(cell)
+                broke = broke or broken
+                merge = child(properties, "vMerge")
+                if merge is not None and attribute(merge, "val") != "restart":
+                    text = text or above.get(len(cells), "")
+                above[len(cells)] = text
+                cells.append(text)
+                span = value(properties, "gridSpan") or "1"
+                cells.extend([""] * (min(int(span), 64) - 1 if span.isdigit() else 0))
+            rows.append(cells)
+        self._tables -= 1
+        if max((len(cells) for cells in rows), default=0) == 1:
+            for cells in rows:
+                self._writer.add("paragraph", cells[0])
+        else:
+            for line in row_lines(rows, header=header):
+                self._writer.add("table_row", line)
+        if broke:
+            self._break()
+        boxes, self._boxes = self._boxes, []
+        for box in boxes:
+            self._blocks(box)
+
+    def _cell(self, cell: Element) -> tuple[str, bool]:
+        texts: list[str] = []
+        broken = False
+        stack = list(reversed(cell))
+        while stack:
+            element = stack.pop()
+            if local(element) == "p":
+                text, early, late = self._paragraph_text(element)
+                broken = broken or early or late
+                texts.append(text)
+            elif local(element) not in _SKIPPED:
+                stack.extend(reversed(element))
+        return " ".join(text for text in texts if text.strip()), broken
+
+    def _note_texts(self, part: str) -> dict[str, str]:
+        root = self._archive.optional_xml(part)
+        found: dict[str, str] = {}
+        for note in root if root is not None else ():
+            if attribute(note, "type") in (None, "normal"):
+                texts = (_character(local(e), e) for _run, e in _inline(note, None))
+                found[attribute(note, "id") or ""] = "".join(text for text in texts if text).strip()
+        return found
+
+
+def _through(parent: Element) -> Iterator[Element]:
+    """Children, looking through content controls and tracked insertions."""
+    for element in parent:
+        if local(element) in ("sdt", "sdtContent", "customXml", "ins", "moveTo"):
+            yield from _through(element)
+        else:
+            yield element
+
+
+def _inline(parent: Element, run: Element | None) -> Iterator[tuple[Element | None, Element]]:
+    """Leaf elements of a paragraph in order, each with the run it stands in; text boxes as a whole."""
+    for element in parent:
+        name = local(element)
+        if name in _SKIPPED:
+            continue
+        if name == "txbxContent" or len(element) == 0:
+            yield run, element
+        else:
+            yield from _inline(element, element if name == "r" else run)
+
+
+def _character(name: str, element: Element) -> str:
+    if name == "t":
+        return element.text or ""
+    if name in ("tab", "br", "cr", "ptab"):
+        return " "
+    if name == "noBreakHyphen":
+        return "-"
+    if name == "sym":
+        code = attribute(element, "char") or ""
+        return _symbol(code)
+    return ""
+
+
+def _symbol(code: str) -> str:
+    try:
+        number = int(code, 16)
+    except ValueError:
+        return ""
+    number -= 0xF000 if 0xF000 <= number <= 0xF0FF else 0
+    return {0xFE: "☑", 0xA8: "☐", 0xFC: "✓", 0xB7: "•", 0xE0: "→"}.get(number, "")
