@@ -58,9 +58,7 @@ def _site() -> Iterator[CheckMessage]:
             id="assistant.W001",
         )
     if settings.ENGINE not in ENGINES:
-        yield Error(
-            f"ENGINE={settings.ENGINE!r} is not known.", hint=f"One of {sorted(ENGINES)}.", id="assistant.E004"
-        )
+        yield Error(f"ENGINE={settings.ENGINE!r} is not known.", hint=f"One of {sorted(ENGINES)}.", id="assistant.E004")
 
 
 def _secrets() -> Iterator[CheckMessage]:

@@ -43,11 +43,11 @@ class _State:
             for row in apps.get_model(model).objects.order_by().values(field).annotate(n=Count("pk")):
                 family.add_metric([row[field] or "none"], row["n"])
             yield family
-        oldest = (
-            apps.get_model("chat.Answer").objects.filter(status="queued").aggregate(at=Min("created_at"))["at"]
-        )
+        oldest = apps.get_model("chat.Answer").objects.filter(status="queued").aggregate(at=Min("created_at"))["at"]
         age = (timezone.now() - oldest).total_seconds() if oldest else 0.0
-        yield GaugeMetricFamily("assistant_oldest_queued_answer_seconds", "Age of the oldest waiting question", value=age)
+        yield GaugeMetricFamily(
+            "assistant_oldest_queued_answer_seconds", "Age of the oldest waiting question", value=age
+        )
 
 
 def registry() -> CollectorRegistry:

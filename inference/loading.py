@@ -74,7 +74,9 @@ def weight_counts(folder: Path) -> tuple[int, int]:
     return total, embedding
 
 
-def load(folder: Path, *, quantize: Quantization = "none", device: str | None = None, adapter: Path | None = None) -> LoadedModel:
+def load(
+    folder: Path, *, quantize: Quantization = "none", device: str | None = None, adapter: Path | None = None
+) -> LoadedModel:
     """Load a safetensors model folder (with a LoRA adapter on top, if given).
 
     Raises ModelNotFound, ModelCorrupt, OutOfMemory (before loading, when it cannot fit; or during), ValueError.
@@ -105,11 +107,13 @@ def load(folder: Path, *, quantize: Quantization = "none", device: str | None = 
         options["quantization_config"] = settings
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(folder, **options)
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, **options)
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(f"{folder.name} does not fit on {device}.", hint="Choose nf4 or a smaller model.") from error
     except (SafetensorError, json.JSONDecodeError, KeyError, ValueError, OSError) as error:
-        raise ModelCorrupt(f"{folder.name} cannot be loaded: {error}", hint="Verify the model, or import it again.") from error
+        raise ModelCorrupt(
+            f"{folder.name} cannot be loaded: {error}", hint="Verify the model, or import it again."
+        ) from error
     if adapter is not None:
         model = _with_adapter(model, adapter)
     model.eval()

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
 os.environ["REDIS_URL"] = f"unix://{_DATA / 'redis.sock'}?db=0"
 os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import django  # noqa: E402  (only now: settings read the environment above)
+
+django.setup()
+
+from django.conf import settings  # noqa: E402
+
+settings.STATIC_ROOT.mkdir(exist_ok=True)
+settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
 
 
@@ -58,13 +68,26 @@ class People:
     outsider: object
 
 
+PASSWORD = "correct horse battery"
+
+
+@lru_cache(maxsize=1)
+def _hashed() -> str:
+    """Every persona's password, hashed once: the hash is slow on purpose."""
+    from django.contrib.auth.hashers import make_password
+
+    return make_password(PASSWORD)
+
+
 @pytest.fixture
 def people(db) -> People:
     from assistant.accounts.models import User
 
     def person(role: str, name: str | None = None) -> User:
         name = name or role
-        return User.objects.create_user(f"{name}@company.example", "correct horse battery", role=role, name=name.title())
+        return User.objects.create_user(
+            f"{name}@company.example", "correct horse battery", role=role, name=name.title()
+        )
 
     return People(
         employee=person("employee"),

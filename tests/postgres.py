@@ -43,7 +43,18 @@ def private_postgres() -> Iterator[str]:
             )
 
         cluster = directory / "data"
-        call(str(bin_directory / "initdb"), "-D", str(cluster), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8")
+        call(
+            str(bin_directory / "initdb"),
+            "-D",
+            str(cluster),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+        )
         options = f"-k {directory} -c listen_addresses='' -c fsync=off -c synchronous_commit=off -c max_connections=200"
         control = str(bin_directory / "pg_ctl")
         call(control, "-D", str(cluster), "-o", options, "-l", str(directory / "log"), "-w", "start")

@@ -50,7 +50,9 @@ def _hardware() -> Iterator[Finding]:
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     memory = psutil.virtual_memory()
     flags = _cpu_flags()
-    useful = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8") if flag in flags]
+    useful = [
+        flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8") if flag in flags
+    ]
     yield Finding("hardware.cpu", "good", f"{platform.machine()}, {cores} cores; {', '.join(useful) or 'no AVX2'}.")
     free = memory.available / 2**30
     yield Finding(
@@ -128,7 +130,12 @@ def _sandbox() -> Iterator[Finding]:
 
 
 def _privacy() -> Iterator[Finding]:
-    expected = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "USE_HUB_KERNELS": "NO"}
+    expected = {
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "USE_HUB_KERNELS": "NO",
+    }
     wrong = [name for name, value in expected.items() if os.environ.get(name) != value]
     yield Finding(
         "privacy.offline",

@@ -43,7 +43,9 @@ def check(host: str, port: int) -> None:
         for directory in (settings.DATA_DIR, settings.RUN_DIR, settings.REDIS_SOCKET.parent):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotStart(f"{settings.DATA_DIR} cannot be written: {error.strerror}. Set ASSISTANT_DATA_DIR.") from error
+        raise CannotStart(
+            f"{settings.DATA_DIR} cannot be written: {error.strerror}. Set ASSISTANT_DATA_DIR."
+        ) from error
     free = shutil.disk_usage(settings.DATA_DIR).free
     if free < MINIMUM_FREE_BYTES:
         raise CannotStart(f"Only {free / 2**20:.0f} MiB are free where {settings.DATA_DIR} lies; 1 GiB is needed.")

@@ -16,6 +16,8 @@ from inference.engines.decoding import THINK_CLOSE, THINK_OPEN, Sampler, StopFil
 from inference.errors import EngineUnavailable, OutOfMemory, PromptTooLong
 
 if TYPE_CHECKING:
+    import torch
+
     from inference.loading import LoadedModel
 
 END_THINKING = f"\n{THINK_CLOSE}\n\n"
@@ -79,7 +81,7 @@ class TransformersEngine:
     def _run(
         self, request: GenerationRequest, cancelled: Callable[[], bool], deadline: float | None
     ) -> Iterator[Delta | Finish]:
-        import torch
+        from torch import OutOfMemoryError, cuda
 
         loaded, options = self._live(), request.options
         text = self.prompt(request.messages)
@@ -107,7 +109,8 @@ class TransformersEngine:
 
         try:
             # Not a decorator or one long block: grad mode is per thread, and a generator may be resumed in another.
-            cache, logits = None, None
+            cache: object | None = None
+            logits: torch.Tensor | None = None
             for start in range(0, len(ids), PREFILL_CHUNK):
                 if found := stopping():
                     yield Finish(found, len(ids), 0)
@@ -140,8 +143,8 @@ class TransformersEngine:
                     for delta in splitter.push(END_THINKING):
                         yield delta
                 logits, cache = _step(loaded, following, cache)
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
+        except OutOfMemoryError as error:
+            cuda.empty_cache()
             raise OutOfMemory("The answer does not fit into memory.", hint="Ask again or choose nf4.") from error
         for delta in splitter.flush():
             shown = stop.push(delta.text) if delta.kind == "text" else delta.text
@@ -152,7 +155,7 @@ class TransformersEngine:
         yield Finish(reason, len(ids), produced)
 
 
-def _step(loaded: LoadedModel, ids: list[int], cache: object | None) -> tuple[object, object]:
+def _step(loaded: LoadedModel, ids: list[int], cache: object | None) -> tuple[torch.Tensor, object]:
     """Run the model over new tokens; (logits of the last position, cache)."""
     import torch
 
@@ -164,7 +167,7 @@ def _step(loaded: LoadedModel, ids: list[int], cache: object | None) -> tuple[ob
 
 def _end_tokens(loaded: LoadedModel) -> set[int]:
     ends: set[int] = set()
-    for value in (loaded.model.generation_config.eos_token_id, loaded.tokenizer.eos_token_id):  # type: ignore[union-attr]
+    for value in (loaded.model.generation_config.eos_token_id, loaded.tokenizer.eos_token_id):
         if isinstance(value, int):
             ends.add(value)
         elif value:
@@ -178,7 +181,7 @@ class _Detokenizer:
     def __init__(self, loaded: LoadedModel, prompt: list[int]) -> None:
         from tokenizers.decoders import DecodeStream
 
-        self._tokenizer = loaded.tokenizer._tokenizer  # type: ignore[attr-defined]  # the Rust tokenizer DecodeStream needs
+        self._tokenizer = loaded.tokenizer._tokenizer  # the Rust tokenizer DecodeStream needs
         self._stream = DecodeStream(ids=prompt[-8:], skip_special_tokens=True)
         self._special_thinking = {
             token_id: text

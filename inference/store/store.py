@@ -59,10 +59,14 @@ class ModelStore:
         Raises ModelNotFound (nothing at `source`), ModelCorrupt (a refused or broken file, named), FileExistsError.
         """
         if not _NAME.fullmatch(name):
-            raise ModelCorrupt(f"{name!r} is not a model name", hint="Use letters, digits, dots, dashes and underscores.")
+            raise ModelCorrupt(
+                f"{name!r} is not a model name", hint="Use letters, digits, dots, dashes and underscores."
+            )
         target = self.root / name
         if target.exists():
-            raise FileExistsError(f"A model named {name!r} is installed already; remove it first or choose another name.")
+            raise FileExistsError(
+                f"A model named {name!r} is installed already; remove it first or choose another name."
+            )
         chosen = list(_chosen(source))
         kind = _kind(chosen)
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -182,7 +186,9 @@ def _check_content(folder: Path, kind: Kind) -> dict[str, Any]:
         path = folder / name
         if path.is_file() and _read_json(path, name).get("auto_map"):
             raise ModelCorrupt(
-                f"{name} asks to run code from the model's own repository", file=name, hint="Such models are not supported."
+                f"{name} asks to run code from the model's own repository",
+                file=name,
+                hint="Such models are not supported.",
             )
     if not configuration.get("model_type"):
         raise ModelCorrupt("config.json names no model_type", file="config.json")

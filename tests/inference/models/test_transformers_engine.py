@@ -67,9 +67,7 @@ def test_same_seed_same_answer(qwen2):
 
 
 def test_thinking_is_bounded_and_never_the_answer(qwen2):
-    text, thinking, finish = collect(
-        qwen2.stream(request(max_thinking_tokens=5, max_new_tokens=8), cancelled=never)
-    )
+    text, thinking, finish = collect(qwen2.stream(request(max_thinking_tokens=5, max_new_tokens=8), cancelled=never))
     assert thinking
     assert finish.completion_tokens <= 5 + 8
     assert "think>" not in text
@@ -104,7 +102,9 @@ def test_abandoned_stream_frees_the_engine(qwen2):
 def test_several_threads_take_turns(qwen2):
     results = []
     threads = [
-        threading.Thread(target=lambda: results.append(collect(qwen2.stream(request(max_new_tokens=5), cancelled=never))))
+        threading.Thread(
+            target=lambda: results.append(collect(qwen2.stream(request(max_new_tokens=5), cancelled=never)))
+        )
         for _ in range(4)
     ]
     for thread in threads:
@@ -140,7 +140,7 @@ def test_quantized_model_is_smaller_and_answers_alike(qwen2_folder, recipe):
         a = plain.model(input_ids=ids).logits.float().flatten()
         b = small.model(input_ids=ids).logits.float().flatten()
     assert torch.nn.functional.cosine_similarity(a, b, dim=0) > 0.95
-    text, thinking, finish = collect(TransformersEngine(small).stream(request(max_new_tokens=4), cancelled=never))
+    _, _, finish = collect(TransformersEngine(small).stream(request(max_new_tokens=4), cancelled=never))
     assert finish.completion_tokens
 
 
