@@ -14,7 +14,9 @@ import pptx
 import xlsxwriter
 from docx.oxml.ns import qn
 from docx.shared import Pt
-from pptx.util import Inches
+from docx.text.paragraph import Paragraph as WordParagraph
+from pptx.slide import Slide
+from pptx.util import Inches, Length
 from pptx.util import Pt as SlidePt
 
 from assistant.demo.blocks import BOLD, Block, Heading, ListBlock, PageBreak, Paragraph, Source, Table, plain
@@ -67,12 +69,12 @@ def write_docx(source: Source, path: Path) -> None:
                     for text, cell in zip(row, cells.cells, strict=True):
                         cell.text = plain(text)
             case PageBreak():
-                document.add_page_break()
+                document.add_page_break()  # type: ignore[no-untyped-call]
     document.save(str(path))
     _fix_times(path)
 
 
-def _add_runs(paragraph: "docx.text.paragraph.Paragraph", text: str) -> None:
+def _add_runs(paragraph: WordParagraph, text: str) -> None:
     for part, bold in _bold_parts(text):
         paragraph.add_run(part).bold = bold
 
@@ -99,11 +101,7 @@ def write_pptx(source: Source, path: Path) -> None:
         slide = deck.slides.add_slide(deck.slide_layouts[1])
         slide.shapes.title.text = title
         frame = slide.placeholders[1].text_frame
-        lines = [
-            plain(line)
-            for block in blocks
-            for line in (block.items if isinstance(block, ListBlock) else ())
-        ]
+        lines = [plain(line) for block in blocks for line in (block.items if isinstance(block, ListBlock) else ())]
         for number, line in enumerate(lines):
             paragraph = frame.paragraphs[0] if number == 0 else frame.add_paragraph()
             paragraph.text = line
@@ -119,7 +117,7 @@ def write_pptx(source: Source, path: Path) -> None:
     _fix_times(path)
 
 
-def _add_slide_table(slide: "pptx.slide.Slide", table: Table, top: int) -> None:
+def _add_slide_table(slide: Slide, table: Table, top: Length) -> None:
     rows, columns = len(table.rows), len(table.rows[0])
     shape = slide.shapes.add_table(rows, columns, Inches(0.6), top, Inches(8.8), Inches(0.4 * rows))
     for r, row in enumerate(table.rows):

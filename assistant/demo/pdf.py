@@ -40,9 +40,7 @@ _RULE = colors.HexColor("#9fb3c8")
 def _register_font() -> None:
     if CJK_FONT not in pdfmetrics.getRegisteredFontNames():
         pdfmetrics.registerFont(TTFont(CJK_FONT, Path(__file__).parent / "fonts" / "DemoSansCJK.ttf"))
-        pdfmetrics.registerFontFamily(
-            CJK_FONT, normal=CJK_FONT, bold=CJK_FONT, italic=CJK_FONT, boldItalic=CJK_FONT
-        )
+        pdfmetrics.registerFontFamily(CJK_FONT, normal=CJK_FONT, bold=CJK_FONT, italic=CJK_FONT, boldItalic=CJK_FONT)
 
 
 def _markup(text: str) -> str:
@@ -90,9 +88,7 @@ class _Template(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no type
             margin, 18 * mm, size[0] - 2 * margin, size[1] - 38 * mm,
             leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0,
         )  # fmt: skip
-        self.addPageTemplates(
-            [PageTemplate("cover", [frame]), PageTemplate("body", [frame], onPage=self._decorate)]
-        )
+        self.addPageTemplates([PageTemplate("cover", [frame]), PageTemplate("body", [frame], onPage=self._decorate)])
 
     def _decorate(self, canvas: Canvas, document: BaseDocTemplate) -> None:
         width, height = document.pagesize

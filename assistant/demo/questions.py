@@ -11,8 +11,10 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class Question:
     """`answers` are acceptable strings that stand verbatim on `page` (1-based) of `document`; an unanswerable
-    question has none. `asker` may read the document, the people in `denied` must not be shown it. `follows` is
-    the id of the question asked just before in the same conversation."""
+    question has none, and `absent` are strings that stand in no document the asker may read. `asker` may read the
+    document, the people in `denied` must not be shown it. `follows` is the id of the question asked just before
+    in the same conversation.
+    """
 
     id: str
     question: str
@@ -24,6 +26,7 @@ class Question:
     asker: str
     denied: tuple[str, ...]
     follows: str | None
+    absent: tuple[str, ...]
 
 
 def load_questions(path: Path = Path(__file__).parent / "questions.jsonl") -> list[Question]:
@@ -41,6 +44,7 @@ def load_questions(path: Path = Path(__file__).parent / "questions.jsonl") -> li
             asker=row["as"],
             denied=tuple(row["denied"]),
             follows=row.get("follows"),
+            absent=tuple(row.get("absent", ())),
         )
         for row in rows
     ]
