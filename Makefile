@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 USE_HUB_KERNELS=NO
 
-.PHONY: up test install
+.PHONY: up test install lock
 
 up: $(VENV)/.installed
 	@exec $(BIN)/python manage.py up --host $(HOST) --port $(PORT)
@@ -39,3 +39,6 @@ $(VENV)/.installed-test: $(VENV)/.installed deploy/requirements-test.txt
 	@echo "Installing what the tests need"
 	@$(PIP) install --no-deps --requirement deploy/requirements-test.txt
 	@touch $@
+
+lock:
+	@$(PYTHON) deploy/lock.py

@@ -17,7 +17,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
-ENGINES = {"extractive", "auto", "transformers", "gguf", "remote"}
+ENGINES = {"extractive", "auto", "transformers"}
+QUANTIZATIONS = {"none", "int8", "nf4"}
 
 
 @register(Tags.security)
@@ -59,6 +60,18 @@ def _site() -> Iterator[CheckMessage]:
         )
     if settings.ENGINE not in ENGINES:
         yield Error(f"ENGINE={settings.ENGINE!r} is not known.", hint=f"One of {sorted(ENGINES)}.", id="assistant.E004")
+    if settings.ENGINE == "transformers" and not settings.MODEL:
+        yield Error(
+            "ENGINE=transformers needs a model.",
+            hint="manage.py models import PATH --name NAME, then MODEL=NAME.",
+            id="assistant.E011",
+        )
+    if settings.QUANTIZATION not in QUANTIZATIONS:
+        yield Error(
+            f"QUANTIZATION={settings.QUANTIZATION!r} is not known.",
+            hint=f"One of {sorted(QUANTIZATIONS)}.",
+            id="assistant.E012",
+        )
 
 
 def _secrets() -> Iterator[CheckMessage]:

@@ -16,6 +16,7 @@ from django.conf import settings
 if TYPE_CHECKING:
     from inference.engines.base import Engine
     from inference.evidence import EvidenceScorer
+    from inference.store import ModelStore
     from retrieval.embedding import Embedder
 
 logger = logging.getLogger(__name__)
@@ -38,9 +39,34 @@ def _load_scorer() -> EvidenceScorer:
 
 @lru_cache(maxsize=1)
 def _load_engine() -> Engine:
+    """The engine that the settings name. A model that cannot be loaded leaves the extractive engine, said in the log."""
     from inference.engines.extractive import ExtractiveEngine
+    from inference.errors import InferenceError
 
-    return ExtractiveEngine()
+    if settings.ENGINE == "extractive" or (settings.ENGINE == "auto" and not settings.MODEL):
+        return ExtractiveEngine()
+    try:
+        return _load_language_model()
+    except InferenceError as error:
+        logger.error("The model %s cannot answer: %s %s Falling back to extractive.", settings.MODEL, error, error.hint)
+        return ExtractiveEngine()
+
+
+def _load_language_model() -> Engine:
+    """Verify every file of the model named by MODEL, then load it with the recipe of QUANTIZATION."""
+    from inference import loading
+    from inference.engines.transformers import TransformersEngine
+
+    models = store()
+    models.verify(settings.MODEL)
+    return TransformersEngine(loading.load(models.folder(settings.MODEL), quantize=settings.QUANTIZATION))
+
+
+def store() -> ModelStore:
+    """The models installed on this machine. Light: nothing is loaded."""
+    from inference.store import ModelStore
+
+    return ModelStore(settings.MODELS_DIR)
 
 
 def embedder() -> Embedder:
@@ -65,7 +91,9 @@ def evidence_threshold() -> float:
     """The probability of "answerable" below which the product says the documents do not say."""
     if settings.EVIDENCE_THRESHOLD:
         return float(settings.EVIDENCE_THRESHOLD)
-    return scorer().threshold
+    from inference.evidence import ANSWERABLE_THRESHOLD
+
+    return ANSWERABLE_THRESHOLD
 
 
 def warm_up() -> None:

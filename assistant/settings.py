@@ -161,6 +161,7 @@ TEMPLATES: list[dict[str, Any]] = [
 DATABASE_URL = env_or_file("DATABASE_URL", f"sqlite:///{DATA_DIR / 'assistant.sqlite3'}")
 DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}  # a file: threads lock it as they do for real
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         # One writer at a time from the first statement: no deadlock on lock upgrade, audit sequence contiguous.
@@ -313,7 +314,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 DEMO = env_bool("DEMO", True)  # load the demo company when the database is empty
 
 # Answers
-ENGINE = env("ENGINE", "extractive")
+ENGINE = env("ENGINE", "extractive")  # extractive, transformers, or auto: transformers when MODEL is set
+MODEL = env("MODEL")  # a name from `manage.py models list`
+QUANTIZATION = env("QUANTIZATION", "nf4")  # none, int8 or nf4
 EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "")  # empty: the scorer's calibrated default
 MAX_QUESTION_CHARS = env_int("MAX_QUESTION_CHARS", 2000, minimum=10)
 ANSWER_SLOTS = env_int("ANSWER_SLOTS", 4, minimum=1)  # questions one answers worker works on at once

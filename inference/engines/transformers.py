@@ -38,7 +38,7 @@ class TransformersEngine:
         self._may_think = THINK_CLOSE in str(template)
 
     @property
-    def context(self) -> int:
+    def context_tokens(self) -> int:
         """Longest sequence in tokens, prompt and answer together."""
         return self._live().context
 
