@@ -1,0 +1,472 @@
+"""The life of a question inside a worker: search, weigh the evidence, let the engine speak, check, save.
+
+Knows the order of the stages and hands typed values between them. Rights are those of the asking person at the moment
+of the search, and once more at the moment of saving. Does not know HTTP, queues, or how search, evidence and engines
+work.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from assistant import engines, leases
+from assistant.accounts.roles import Duty, has_duty
+from assistant.documents.models import Collection
+from assistant.documents.search import FoundPassage, Searcher, SearchReport, searcher
+from assistant.guardrails import injection
+from inference.config import GenerationOptions
+from inference.engines.base import (
+    Assessment,
+    Engine,
+    Evidence,
+    Finish,
+    GenerationRequest,
+    Message,
+    Passage,
+)
+from inference.engines.extractive import ExtractiveEngine
+from inference.errors import InferenceError
+from inference.evidence import EvidenceScorer
+from retrieval import text as analysis
+
+from . import citations, followups, prompting
+from .closing import Quote, Result, close
+from .models import Answer, AnswerStatus, Outcome
+from .presentation import present_all
+from .screening import Screen
+from .streaming import Publisher
+from .watch import Ticket
+
+logger = logging.getLogger(__name__)
+
+PASSAGES = 10
+PER_DOCUMENT = 3
+HISTORY_TURNS = 3
+ANSWER_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a worker answers with. `threshold`: below this probability of an answer, the documents do not say."""
+
+    searcher: Searcher
+    scorer: EvidenceScorer
+    engine: Engine
+    threshold: float
+
+
+def tools() -> Tools:
+    """This process's tools; loaded on the first call."""
+    return Tools(searcher(), engines.scorer(), engines.engine(), engines.evidence_threshold())
+
+
+def run(answer: Answer, *, tools: Tools, ticket: Ticket) -> Answer:
+    """Answer the claimed row and save the result under its fence. Raises leases.LeaseLost when it is no longer ours."""
+    live = Publisher(answer.pk)
+    live.publish("status", {"status": AnswerStatus.PROCESSING, "position": None, "attempt": answer.attempt})
+    clock = _Clock()
+    result = _Work(answer, tools, ticket, live, clock).result()
+    if ticket.lost:
+        raise leases.LeaseLost(str(answer.pk))
+    waited = round((clock.wall - answer.created_at.timestamp()) * 1000)
+    timings = {"queue": max(0, waited), **clock.stages, "total": clock.elapsed()}
+    with transaction.atomic():
+        row = leases.hold(answer)
+        row.standalone_question = answer.standalone_question
+        close(row, replace(result, timings=timings))
+    live.done(row.outcome)
+    return row
+
+
+class _Clock:
+    """Milliseconds by stage since the work began."""
+
+    def __init__(self) -> None:
+        self.wall = time.time()
+        self._started = time.monotonic()
+        self.stages: dict[str, int] = {}
+
+    def elapsed(self) -> int:
+        return round((time.monotonic() - self._started) * 1000)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages[name] = self.stages.get(name, 0) + round((time.monotonic() - begun) * 1000)
+
+
+@dataclass(slots=True)
+class _Spoken:
+    """What an engine said, as far as it has come."""
+
+    text: str = ""
+    thinking: str = ""
+    finish: str = "stop"
+    tokens: tuple[int, int] = (0, 0)
+    cited: set[tuple[int, str]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What goes to an engine: numbered passages, where each comes from, and the evidence in them."""
+
+    found: tuple[FoundPassage, ...]
+    passages: tuple[Passage, ...]
+    evidence: tuple[Evidence, ...]
+    messages: tuple[Message, ...] = ()
+    inherited: frozenset[UUID] = frozenset()  # documents that earlier turns in `messages` rest on
+
+
+class _Work:
+    """One attempt at one answer."""
+
+    def __init__(self, answer: Answer, tools: Tools, ticket: Ticket, live: Publisher, clock: _Clock) -> None:
+        self._answer = answer
+        self._user = answer.owner
+        self._tools = tools
+        self._ticket = ticket
+        self._live = live
+        self._clock = clock
+        self._detail: dict[str, Any] = {}
+        self._evidence: dict[str, Any] = {}
+
+    def result(self) -> Result:
+        if not has_duty(self._user, Duty.ASK):
+            return Result(Outcome.REFUSED, "account_disabled")
+        earlier = _earlier(self._answer)
+        standalone = followups.contextualize(self._answer.question, _turns(self._user, earlier))
+        self._answer.standalone_question = standalone.question
+        with self._clock.stage("search"):
+            report = self._tools.searcher.search(
+                user=self._user,
+                text=standalone.search,
+                collections=self._answer.collections,
+                limit=PASSAGES,
+                per_document=PER_DOCUMENT,
+            )
+        found = self._screened(report)
+        if self._ticket.stop():
+            return self._stopped(_Spoken(), Result(Outcome.CANCELLED))
+        if not found:
+            return self._ended(Outcome.NOT_FOUND, "no_match" if report.partitions else "nothing_readable")
+        passages = tuple(_passage(item) for item in found)
+        with self._clock.stage("evidence"):
+            assessment = self._tools.scorer.assess(standalone.question, passages)
+        self._detail["answerable"] = round(assessment.answerable, 4)
+        self._detail["threshold"] = round(self._tools.threshold, 4)
+        if assessment.answerable < self._tools.threshold or not assessment.evidence:
+            return self._ended(Outcome.NOT_FOUND, "no_evidence")
+        return self._spoken(standalone.question, found, passages, assessment, earlier)
+
+    # --- stages ---
+
+    def _screened(self, report: SearchReport) -> tuple[FoundPassage, ...]:
+        """The passages that may be used; what was searched and found goes on record either way."""
+        usable = [item for item in report.passages if item.chunk.suspicion < injection.THRESHOLD_QUARANTINE]
+        searched = Collection.objects.filter(scopes__in=report.partitions).distinct()
+        self._evidence = {
+            "collections": list(searched.values_list("slug", flat=True)),
+            "passages": len(report.passages),
+        }
+        self._detail = {
+            "index_seq": report.index_seq,
+            "partitions": len(report.partitions),
+            "searched_chunks": report.searched_chunks,
+            "embedding": report.model,
+            "retrieved": [
+                {
+                    "chunk": item.chunk.pk,
+                    "document": str(item.chunk.document_id),
+                    "page": item.chunk.page,
+                    "score": round(item.score, 4),
+                }
+                for item in report.passages
+            ],
+            "dropped": [item.chunk.pk for item in report.passages if item not in usable],
+        }
+        return tuple(usable)
+
+    def _spoken(
+        self,
+        question: str,
+        found: tuple[FoundPassage, ...],
+        passages: tuple[Passage, ...],
+        assessment: Assessment,
+        earlier: Sequence[Answer],
+    ) -> Result:
+        engine = self._tools.engine
+        quoting = _quotable(found, passages, assessment.evidence)
+        if engine.needs_prompt:
+            material = self._prompted(question, found, passages, assessment.evidence, earlier)
+            try:
+                return self._say(engine, question, material)
+            except InferenceError as error:
+                logger.warning("engine %s cannot answer %s: %s", engine.name, self._answer.pk, error)
+                self._detail["fallback"] = {"from": engine.name, "error": type(error).__name__}
+                self._evidence["fallback"] = engine.name
+                engine = ExtractiveEngine()
+                self._live.publish(
+                    "status",
+                    {"status": AnswerStatus.PROCESSING, "position": None, "attempt": self._answer.attempt},
+                )
+        return self._say(engine, question, quoting)
+
+    def _prompted(
+        self,
+        question: str,
+        found: tuple[FoundPassage, ...],
+        passages: tuple[Passage, ...],
+        evidence: tuple[Evidence, ...],
+        earlier: Sequence[Answer],
+    ) -> _Material:
+        """Passages with the best evidence first, as many as the model's context holds, and the prompt around them."""
+        engine = cast(prompting.PromptEngine, self._tools.engine)
+        order = list(dict.fromkeys([*(item.passage for item in evidence), *range(len(passages))]))
+        history, inherited = _history(self._user, earlier)
+        prompt = prompting.build(
+            question,
+            [passages[index] for index in order],
+            history,
+            count=engine.count_tokens,
+            budget=engine.context_tokens - ANSWER_TOKENS,
+        )
+        numbers = {passage.id: number for number, passage in enumerate(prompt.passages)}
+        kept = {passages[index].id: found[index] for index in order}
+        return _Material(
+            tuple(kept[passage.id] for passage in prompt.passages),
+            prompt.passages,
+            tuple(
+                replace(item, passage=numbers[passages[item.passage].id])
+                for item in evidence
+                if passages[item.passage].id in numbers
+            ),
+            prompt.messages,
+            inherited,
+        )
+
+    def _say(self, engine: Engine, question: str, material: _Material) -> Result:
+        """Let the engine speak, publish what is certain, and check it all at the end."""
+        quoted = not engine.needs_prompt
+        self._detail["shown"] = [item.chunk.pk for item in material.found]
+        self._live.publish("sources", [_source(number, item) for number, item in enumerate(material.found, start=1)])
+        spoken = _Spoken()
+        with self._clock.stage("generate"):
+            self._listen(engine, question, material, spoken, quoted)
+        result = self._checked(engine, material, spoken, quoted)
+        if self._ticket.stop():
+            return self._stopped(spoken, result)
+        if spoken.finish == "deadline" and not spoken.text:
+            return self._ended(Outcome.FAILED, "deadline", engine)
+        if prompting.says_nothing(spoken.text):
+            return self._ended(Outcome.NOT_FOUND, "no_evidence", engine)
+        return result
+
+    def _listen(
+        self, engine: Engine, question: str, material: _Material, spoken: _Spoken, quoted: bool
+    ) -> None:
+        request = GenerationRequest(
+            question=question,
+            passages=material.passages,
+            messages=material.messages,
+            evidence=material.evidence,
+            options=GenerationOptions(
+                max_new_tokens=ANSWER_TOKENS, deadline_s=float(settings.ANSWER_DEADLINE_SECONDS)
+            ),
+        )
+        reader = citations.MarkerReader(len(material.passages))
+        screens = {"text": Screen(verbatim=quoted), "thinking": Screen()}
+        for item in engine.stream(request, cancelled=self._ticket.stop):
+            if isinstance(item, Finish):
+                spoken.finish, spoken.tokens = item.reason, (item.prompt_tokens, item.completion_tokens)
+                break
+            piece = screens[item.kind].feed(item.text)
+            if item.kind == "thinking":
+                self._think(piece, spoken)
+            else:
+                self._speak(reader.feed(piece), material, spoken, quoted)
+        self._think(screens["thinking"].end(), spoken)
+        self._speak(reader.feed(screens["text"].end()) + reader.end(), material, spoken, quoted, last=True)
+
+    def _think(self, piece: str, spoken: _Spoken) -> None:
+        if piece:
+            spoken.thinking += piece
+            self._live.publish("thinking", {"text": piece})
+
+    def _speak(
+        self, piece: str, material: _Material, spoken: _Spoken, quoted: bool, *, last: bool = False
+    ) -> None:
+        """Publish text, and a citation for every sentence that is complete."""
+        if piece:
+            self._clock.stages.setdefault("first", self._clock.elapsed())
+            spoken.text += piece
+            self._live.publish("delta", {"text": piece})
+        if not piece and not last:
+            return
+        sentences = citations.split(spoken.text, quoted=quoted)
+        for sentence in sentences if quoted or last else sentences[:-1]:
+            for marker in sentence.markers:
+                if (marker, sentence.text) not in spoken.cited:
+                    spoken.cited.add((marker, sentence.text))
+                    quote = _quote(sentence.text, marker, material)
+                    self._live.publish(
+                        "citation",
+                        {
+                            "marker": marker,
+                            "document": quote.document,
+                            "title": quote.title,
+                            "collection": quote.collection,
+                            "page": quote.page,
+                            "quote": quote.text,
+                            "verified": quote.verified,
+                        },
+                    )
+
+    def _checked(self, engine: Engine, material: _Material, spoken: _Spoken, quoted: bool) -> Result:
+        """The whole answer, every sentence held against the passages it cites."""
+        text = spoken.text.strip()
+        sentences: list[tuple[str, tuple[int, ...], bool, int]] = []
+        quotes: dict[tuple[int, int, int], Quote] = {}
+        with self._clock.stage("check"):
+            for sentence in citations.split(text, quoted=quoted):
+                found = [_quote(sentence.text, marker, material) for marker in sentence.markers]
+                sentences.append(
+                    (sentence.text, sentence.markers, any(quote.verified for quote in found), sentence.breaks)
+                )
+                for quote in found:
+                    key = (quote.marker, quote.char_start, quote.char_end)
+                    if key not in quotes or quote.verified:
+                        quotes[key] = quote
+        rests_on = {quote.document for quote in quotes.values()}
+        if not quoted:  # a model may use what it read without saying so
+            rests_on |= {item.chunk.document_id for item in material.found} | material.inherited
+        self._detail["tokens"] = list(spoken.tokens)
+        self._detail["finish"] = spoken.finish
+        return Result(
+            Outcome.ANSWERED,
+            text=text,
+            thinking=spoken.thinking.strip(),
+            sentences=tuple(sentences),
+            quotes=tuple(sorted(quotes.values(), key=lambda quote: (quote.marker, quote.char_start))),
+            rests_on=frozenset(rests_on),
+            engine=engine.name,
+            model=engine.model,
+            evidence={**self._evidence, "finish": spoken.finish},
+            detail=self._detail,
+        )
+
+    def _stopped(self, spoken: _Spoken, result: Result) -> Result:
+        """Stopped by its owner: what was said so far is kept. By an administrator: nothing is."""
+        if self._ticket.disabled:
+            return Result(Outcome.REFUSED, "account_disabled", detail=self._detail, evidence=self._evidence)
+        return replace(
+            result, outcome=Outcome.CANCELLED, reason="stopped", detail=self._detail, evidence=self._evidence
+        )
+
+    def _ended(self, outcome: Outcome, reason: str, engine: Engine | None = None) -> Result:
+        engine = engine or self._tools.engine
+        return Result(
+            outcome, reason, engine=engine.name, model=engine.model, evidence=self._evidence, detail=self._detail
+        )
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+
+def _passage(item: FoundPassage) -> Passage:
+    chunk = item.chunk
+    return Passage(
+        id=str(chunk.pk),
+        text=chunk.text,
+        title=chunk.document.title,
+        headings=tuple(chunk.headings),
+        score=item.score,
+        sentences=tuple(analysis.sentences(chunk.text)),
+    )
+
+
+def _quotable(
+    found: tuple[FoundPassage, ...], passages: tuple[Passage, ...], evidence: tuple[Evidence, ...]
+) -> _Material:
+    """For quoting: only the passages that hold evidence, numbered in the order in which they will be quoted."""
+    order = list(dict.fromkeys(item.passage for item in evidence))
+    numbers = {old: new for new, old in enumerate(order)}
+    return _Material(
+        tuple(found[index] for index in order),
+        tuple(passages[index] for index in order),
+        tuple(replace(item, passage=numbers[item.passage]) for item in evidence),
+    )
+
+
+def _source(number: int, item: FoundPassage) -> dict[str, Any]:
+    document = item.chunk.document
+    return {
+        "marker": number,
+        "document": document.pk,
+        "title": document.title,
+        "collection": document.collection.slug,
+        "page": item.chunk.page,
+    }
+
+
+def _quote(sentence: str, marker: int, material: _Material) -> Quote:
+    """Where the passage under `marker` supports the sentence, in characters of its page."""
+    item, passage = material.found[marker - 1], material.passages[marker - 1]
+    chunk, document = item.chunk, item.chunk.document
+    support = citations.check(
+        sentence, citations.Source(passage.text, " ".join((passage.title, *passage.headings)))
+    )
+    return Quote(
+        marker=marker,
+        document=document.pk,
+        version=chunk.version_id,
+        chunk=chunk.pk,
+        title=document.title,
+        collection=document.collection.slug,
+        page=chunk.page,
+        text=passage.text[support.start : support.end],
+        char_start=chunk.char_start + support.start,
+        char_end=chunk.char_start + support.end,
+        verified=support.verified,
+        support=support.score,
+    )
+
+
+def _earlier(answer: Answer) -> list[Answer]:
+    """The finished answers before this one in its conversation, from old to new."""
+    rows = Answer.objects.filter(
+        conversation=answer.conversation_id, created_at__lt=answer.created_at, status=AnswerStatus.DONE
+    ).exclude(outcome__in=[Outcome.FAILED, Outcome.REFUSED])
+    return list(rows.order_by("-created_at")[:HISTORY_TURNS])[::-1]
+
+
+def _turns(user: Any, earlier: Sequence[Answer]) -> list[followups.Turn]:
+    """Questions are the person's own words; titles come along only while the person may read what they name."""
+    return [
+        followups.Turn(row.standalone_question or row.question, tuple(quote.title for quote in view.citations))
+        for row, view in zip(earlier, present_all(actor=user, answers=earlier), strict=True)
+    ]
+
+
+def _history(user: Any, earlier: Sequence[Answer]) -> tuple[list[Message], frozenset[UUID]]:
+    """Earlier turns as messages, as far as they may still be shown, and the documents they rest on."""
+    messages: list[Message] = []
+    inherited: set[UUID] = set()
+    for row, view in zip(earlier, present_all(actor=user, answers=earlier), strict=True):
+        if view.withheld or view.outcome != Outcome.ANSWERED:
+            continue
+        said = " ".join(sentence.text for sentence in view.sentences)
+        messages += [Message("user", view.question), Message("assistant", said)]
+        inherited.update(row.rests_on.values_list("pk", flat=True))
+    return messages, frozenset(inherited)

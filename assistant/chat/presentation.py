@@ -1,0 +1,218 @@
+"""The only way an answer's text leaves: `present`.
+
+Knows: answers, their citations, and what the reader may read at this moment. An answer is shown whole or withheld
+whole: as soon as one of the documents it rests on is deleted or no longer readable by the reader, its text, its
+thinking, its quotations and its sources stay back. Does not know HTTP, HTML or how an answer came to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from assistant.accounts.models import User
+from assistant.documents import policy
+from assistant.documents.models import Page
+
+from .models import Answer, AnswerStatus, Citation, Outcome
+
+PARAGRAPH_CHARS = 700
+
+
+@dataclass(frozen=True, slots=True)
+class CitationView:
+    """A quotation under a marker. `char_start` and `char_end` count characters of the page's text, end exclusive;
+    `paragraph` is the quotation with the words around it; `newer` says that the document has a newer version."""
+
+    marker: int
+    document: UUID
+    title: str
+    collection: str
+    page: int
+    quote: str
+    char_start: int
+    char_end: int
+    version: int
+    version_date: datetime
+    verified: bool
+    paragraph: str
+    newer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceView:
+    """A sentence without its markers. `breaks` is how many line breaks stand before it (2: a new paragraph)."""
+
+    text: str
+    markers: tuple[int, ...]
+    verified: bool
+    breaks: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """What the owner of an answer may see of it now. `queue_position` is 1 for the next in line, None once begun.
+
+    `reason` is a code: why there is no text (`deleted`, `access_changed`, or the answer's own reason).
+    `evidence` is {"collections": [{"slug", "name"}], "passages": int}: where was searched, how much was read.
+    """
+
+    id: UUID
+    conversation: UUID
+    question: str
+    status: str
+    outcome: str
+    text: str
+    thinking: str
+    citations: tuple[CitationView, ...]
+    sentences: tuple[SentenceView, ...]
+    engine: str
+    model: str
+    timings: dict[str, int]
+    evidence: dict[str, Any]
+    queue_position: int | None
+    withheld: bool
+    reason: str
+    created_at: datetime
+    finished_at: datetime | None
+    feedback: bool | None = field(default=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: ids and times are still UUID and datetime (Django's encoder knows both)."""
+        return asdict(self)
+
+
+def present(*, actor: User, answer: Answer) -> AnswerView:
+    """The answer as its owner may see it now. The caller has it from `services.get_answer`."""
+    return present_all(actor=actor, answers=[answer])[0]
+
+
+def present_all(*, actor: User, answers: Iterable[Answer]) -> list[AnswerView]:
+    """`present` for many answers of one person, in a handful of queries."""
+    rows = list(answers)
+    if any(row.owner_id != actor.pk for row in rows):
+        raise ValueError("an answer is presented to its owner only")
+    rests_on = _rests_on(rows)
+    known = set().union(*rests_on.values()) if rests_on else set()
+    readable = set(policy.readable_documents(actor).filter(pk__in=known).values_list("pk", flat=True))
+    reasons = {row.pk: _withheld(row, rests_on[row.pk], readable) for row in rows}
+    citations = _citations([row for row in rows if not reasons[row.pk]])
+    names = dict(policy.visible_collections(actor).values_list("slug", "name"))
+    return [_view(row, reasons[row.pk], citations.get(row.pk, ()), names) for row in rows]
+
+
+def queue_position(answer: Answer) -> int | None:
+    """1 for the next in line; None when the answer is not waiting."""
+    if answer.status != AnswerStatus.QUEUED:
+        return None
+    earlier = Q(created_at__lt=answer.created_at) | Q(created_at=answer.created_at, pk__lt=answer.pk)
+    return Answer.objects.filter(earlier, status=AnswerStatus.QUEUED).count() + 1
+
+
+def _rests_on(answers: Sequence[Answer]) -> dict[UUID, set[UUID]]:
+    found: dict[UUID, set[UUID]] = {row.pk: set() for row in answers}
+    links = Answer.rests_on.through._default_manager.filter(answer__in=list(found))
+    for answer_id, document_id in links.values_list("answer_id", "document_id"):
+        found[answer_id].add(document_id)
+    return found
+
+
+def _withheld(answer: Answer, rests_on: set[UUID], readable: set[UUID]) -> str:
+    """Why the text stays back, or "". Fewer documents than the answer was written from: one of them is gone."""
+    if answer.withheld_at or len(rests_on) < answer.evidence.get("rests_on", 0):
+        return "deleted"
+    if not rests_on <= readable:
+        return "access_changed"
+    return ""
+
+
+def _citations(answers: Sequence[Answer]) -> dict[UUID, tuple[CitationView, ...]]:
+    rows = list(
+        Citation.objects.filter(answer__in=[row.pk for row in answers])
+        .select_related("version", "document__collection")
+        .order_by("answer", "marker", "ordinal")
+    )
+    wanted = {(row.version_id, row.page) for row in rows}
+    pages = {
+        (page.version_id, page.number): page.text
+        for page in Page.objects.filter(
+            version__in={version for version, _ in wanted}, number__in={number for _, number in wanted}
+        )
+        if (page.version_id, page.number) in wanted
+    }
+    found: dict[UUID, list[CitationView]] = {}
+    for row in rows:
+        text = pages.get((row.version_id, row.page), "")
+        found.setdefault(row.answer_id, []).append(
+            CitationView(
+                marker=row.marker,
+                document=row.document_id,
+                title=row.title,
+                collection=row.document.collection.slug,
+                page=row.page,
+                quote=row.quote,
+                char_start=row.char_start,
+                char_end=row.char_end,
+                version=row.version.number,
+                version_date=row.version.created_at,
+                verified=row.verified,
+                paragraph=_paragraph(text, row.char_start, row.char_end) or row.quote,
+                newer=row.document.current_id not in (None, row.version_id),
+            )
+        )
+    return {answer: tuple(views) for answer, views in found.items()}
+
+
+def _paragraph(text: str, start: int, end: int) -> str:
+    """The quotation with the words around it, up to the blank lines, at most about PARAGRAPH_CHARS characters."""
+    room = max(0, PARAGRAPH_CHARS - (end - start)) // 2
+    left = max(text.rfind("\n\n", 0, start) + 2 if "\n\n" in text[:start] else 0, start - room)
+    stop = text.find("\n\n", end)
+    right = min(stop if stop >= 0 else len(text), end + room)
+    before, after = text[left:start], text[end:right]
+    if left and text[left - 1].strip() and " " in before:  # cut in mid-word: begin with the next whole one
+        before = "… " + before.split(" ", 1)[1]
+    if right < len(text) and text[right].strip() and " " in after:
+        after = after.rsplit(" ", 1)[0] + " …"
+    return (before + text[start:end] + after).strip()
+
+
+def _view(
+    answer: Answer, withheld: str, citations: tuple[CitationView, ...], names: dict[str, str]
+) -> AnswerView:
+    shown = answer.status == AnswerStatus.DONE and not withheld
+    feedback = getattr(answer, "feedback", None)
+    return AnswerView(
+        id=answer.pk,
+        conversation=answer.conversation_id,
+        question=answer.question,
+        status=answer.status,
+        outcome=answer.outcome,
+        text=answer.text if shown else "",
+        thinking=answer.thinking if shown else "",
+        citations=citations if shown else (),
+        sentences=tuple(
+            SentenceView(text, tuple(markers), verified, breaks)
+            for text, markers, verified, breaks in (answer.sentences if shown else ())
+        ),
+        engine=answer.engine,
+        model=answer.model,
+        timings=answer.timings,
+        evidence={
+            "collections": [
+                {"slug": slug, "name": names[slug]} for slug in answer.evidence.get("collections", ()) if slug in names
+            ],
+            "passages": answer.evidence.get("passages", 0),
+        },
+        queue_position=queue_position(answer),
+        withheld=bool(withheld) and answer.outcome != Outcome.NOT_FOUND,
+        reason=withheld or answer.reason,
+        created_at=answer.created_at,
+        finished_at=answer.finished_at,
+        feedback=feedback.good if feedback else None,
+    )

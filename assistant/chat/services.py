@@ -1,0 +1,342 @@
+"""What people do with questions: ask, stop, judge, keep, rename, delete.
+
+Every function takes the acting person; an answer or a conversation that is not theirs does not exist for them. Knows
+rows and the record; does not know how an answer is found (`answering`, in a worker) nor how it is shown
+(`presentation`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import redis
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from assistant import errors, observability
+from assistant.accounts.models import User
+from assistant.accounts.roles import Duty, require
+from assistant.audit import services as audit
+from assistant.documents import policy
+from assistant.documents.models import Collection
+from assistant.guardrails import sanitize
+from assistant.transport import redis_client
+
+from . import dispatch, streaming
+from .closing import Result, close
+from .models import Answer, AnswerStatus, Citation, Conversation, Feedback, Outcome
+from .presentation import AnswerView, present, present_all
+
+__all__ = [
+    "AnswerView",
+    "ask",
+    "cancel",
+    "conversations",
+    "delete_conversation",
+    "get_answer",
+    "get_conversation",
+    "give_feedback",
+    "present",
+    "present_all",
+    "rename",
+    "restore_conversation",
+    "wait",
+    "withhold",
+]
+
+UNDO_SECONDS = 30
+_QUEUE_LOCK = 0x616E7377
+
+
+def ask(
+    *,
+    actor: User,
+    question: str,
+    conversation_id: UUID | str | None = None,
+    collections: Sequence[str] = (),
+    idempotency_key: str = "",
+) -> tuple[Answer, bool]:
+    """Record the question and queue its answer: (answer, whether it is new).
+
+    The same `idempotency_key` with the same request gives the same answer; with another request Conflict. Raises
+    Invalid, NotFound (conversation or collection), TooMany (queue full, or the person holds half of it), and
+    AuditUnavailable when the question cannot be put on record: then nothing is stored and nothing answered.
+    """
+    require(actor, Duty.ASK)
+    text = sanitize.question(question, limit=settings.MAX_QUESTION_CHARS)
+    slugs = sorted(set(collections))
+    key = _checked_key(idempotency_key)
+    fingerprint = _digest([text.text, str(conversation_id or ""), slugs])
+    if earlier := _earlier(actor, key, fingerprint):
+        return earlier, False
+    conversation = get_conversation(actor=actor, conversation_id=conversation_id) if conversation_id else None
+    _check_collections(actor, slugs)
+    _check_room(actor)
+    facts = observability.current()
+    answer = Answer(
+        id=uuid4(),
+        question=text.text,
+        collections=slugs,
+        idempotency_key=key,
+        fingerprint=fingerprint,
+        owner=actor,
+        role=actor.role,
+        session=facts.session,
+        request_id=facts.request_id,
+    )
+    answer.intent_seq = audit.intent(
+        action="answer.asked",
+        target=("answer", str(answer.pk)),
+        detail={"collections": slugs, "characters": len(text.text), "flags": sorted(text.flags)},
+        content={"question": text.text},
+    ).seq
+    try:
+        with transaction.atomic():
+            _serialise_queue()
+            if earlier := _earlier(actor, key, fingerprint):
+                return _duplicate(answer, earlier), False
+            _check_room(actor)
+            answer.conversation = conversation or Conversation.objects.create(
+                owner=actor, title=_title(text.text)
+            )
+            answer.save(force_insert=True)
+            Conversation.objects.filter(pk=answer.conversation_id).update(updated_at=answer.created_at)
+            transaction.on_commit(lambda: dispatch.send(answer.pk))
+    except IntegrityError:  # the same key, committed by a parallel call
+        if earlier := _earlier(actor, key, fingerprint):
+            return _duplicate(answer, earlier), False
+        raise
+    except errors.AssistantError as error:
+        _refused(answer, error.code)
+        raise
+    return answer, True
+
+
+def wait(*, actor: User, answer_id: UUID, seconds: float) -> Answer:
+    """The answer when it is finished, or as it stands after `seconds`."""
+    until = time.monotonic() + seconds
+    position = "0-0"
+    while True:
+        answer = get_answer(actor=actor, answer_id=answer_id)
+        left = until - time.monotonic()
+        if answer.status == AnswerStatus.DONE or left <= 0:
+            return answer
+        position = _sleep_until_news(answer_id, position, min(left, 1.0))
+
+
+def get_answer(*, actor: User, answer_id: UUID | str) -> Answer:
+    """The actor's own answer. Raises NotFound."""
+    rows = Answer.objects.select_related("feedback").filter(owner=actor, conversation__deleted_at=None)
+    return _own(rows, answer_id)
+
+
+def cancel(*, actor: User, answer_id: UUID | str) -> Answer:
+    """Stop the answer. A waiting one ends here; a running one within a fraction of a second; a finished one stays."""
+    answer = get_answer(actor=actor, answer_id=answer_id)
+    with transaction.atomic():
+        row = Answer.objects.select_for_update().get(pk=answer.pk)
+        if row.status != AnswerStatus.DONE:
+            row.cancel_requested = True
+            row.save(update_fields=["cancel_requested"])
+            if row.lease_until is None or row.lease_until < timezone.now():
+                row.fence += 1  # a worker that wakes up late writes nothing
+                close(row, Result(Outcome.CANCELLED, "stopped"))
+                transaction.on_commit(lambda: streaming.Publisher(row.pk).done(row.outcome))
+    return get_answer(actor=actor, answer_id=answer_id)
+
+
+def give_feedback(*, actor: User, answer_id: UUID | str, good: bool, reason: str = "") -> Feedback:
+    """Judge a finished answer; a second judgement replaces the first. Raises Conflict while it is being written."""
+    answer = get_answer(actor=actor, answer_id=answer_id)
+    if answer.status != AnswerStatus.DONE:
+        raise errors.Conflict("The answer is not finished yet.")
+    feedback, _ = Feedback.objects.update_or_create(
+        answer=answer, defaults={"good": good, "reason": sanitize.title(reason, limit=500)}
+    )
+    return feedback
+
+
+def conversations(actor: User) -> QuerySet[Conversation]:
+    """The person's own conversations, the latest first."""
+    return Conversation.objects.filter(owner=actor, deleted_at=None)
+
+
+def get_conversation(*, actor: User, conversation_id: UUID | str) -> Conversation:
+    """The actor's own conversation. Raises NotFound."""
+    return _own(conversations(actor), conversation_id)
+
+
+def rename(*, actor: User, conversation_id: UUID | str, title: str) -> Conversation:
+    """Give the conversation another title (one line, at most 200 characters)."""
+    conversation = get_conversation(actor=actor, conversation_id=conversation_id)
+    cleaned = sanitize.title(title, limit=200)
+    if not cleaned:
+        raise errors.Invalid("Type a title.", fields={"title": ["Type a title."]})
+    conversation.title = cleaned
+    conversation.save(update_fields=["title"])
+    return conversation
+
+
+def delete_conversation(*, actor: User, conversation_id: UUID | str) -> None:
+    """Hide the conversation, stop what runs in it; the sweeper erases it after UNDO_SECONDS."""
+    conversation = get_conversation(actor=actor, conversation_id=conversation_id)
+    with transaction.atomic():
+        conversation.deleted_at = timezone.now()
+        conversation.save(update_fields=["deleted_at"])
+        conversation.answers.exclude(status=AnswerStatus.DONE).update(cancel_requested=True)
+        audit.record(
+            action="conversation.deleted",
+            outcome="intent",
+            target=("conversation", str(conversation.pk)),
+            detail={"undo_seconds": UNDO_SECONDS},
+        )
+
+
+def restore_conversation(*, actor: User, conversation_id: UUID | str) -> Conversation:
+    """Undo a deletion within UNDO_SECONDS. Raises NotFound once it is erased or the time is over."""
+    since = timezone.now() - timedelta(seconds=UNDO_SECONDS)
+    with transaction.atomic():
+        rows = Conversation.objects.select_for_update().filter(owner=actor, deleted_at__gt=since)
+        conversation = _own(rows, conversation_id)
+        conversation.deleted_at = None
+        conversation.save(update_fields=["deleted_at"])
+        audit.record(
+            action="conversation.deleted",
+            outcome="refused",
+            target=("conversation", str(conversation.pk)),
+            detail={"undone": True},
+        )
+    return conversation
+
+
+def erase_deleted() -> int:
+    """Erase the conversations whose time to undo is over; how many. For the sweeper."""
+    before = timezone.now() - timedelta(seconds=UNDO_SECONDS)
+    erased = 0
+    for pk in Conversation.objects.filter(deleted_at__lte=before).values_list("pk", flat=True)[:100]:
+        with transaction.atomic():
+            row = Conversation.objects.select_for_update().filter(pk=pk, deleted_at__lte=before).first()
+            if row is None:
+                continue
+            answers = list(row.answers.values_list("pk", flat=True))
+            row.delete()
+            audit.record(
+                action="conversation.deleted",
+                target=("conversation", str(pk)),
+                detail={"answers": [str(answer) for answer in answers]},
+            )
+        streaming.forget(answers)
+        erased += 1
+    return erased
+
+
+def withhold(document_ids: Sequence[UUID]) -> dict[str, int]:
+    """The documents are being deleted: erase every answer that rests on one of them, in the caller's transaction."""
+    links = Answer.rests_on.through._default_manager.filter(document__in=document_ids)
+    answers = list(Answer.objects.filter(pk__in=links.values("answer")).values_list("pk", flat=True))
+    Citation.objects.filter(answer__in=answers).delete()
+    Answer.objects.filter(pk__in=answers).update(
+        withheld_at=timezone.now(), text="", thinking="", sentences=[], standalone_question=""
+    )
+    transaction.on_commit(lambda: streaming.forget(answers))
+    return {"answers_withheld": len(answers)}
+
+
+Row = TypeVar("Row", Answer, Conversation)
+
+
+def _own(rows: QuerySet[Row], pk: UUID | str) -> Row:
+    try:
+        row = rows.filter(pk=pk).first()
+    except (ValidationError, ValueError):  # a malformed id names nothing
+        row = None
+    if row is None:
+        raise errors.NotFound
+    return row
+
+
+def _title(question: str) -> str:
+    return sanitize.title(question, limit=80)
+
+
+def _digest(parts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+
+
+def _checked_key(key: str) -> str:
+    if len(key) > 100 or not key.isprintable():
+        raise errors.Invalid("An Idempotency-Key has at most 100 printable characters.", code="idempotency_key")
+    return key
+
+
+def _earlier(actor: User, key: str, fingerprint: str) -> Answer | None:
+    """The answer this key stands for. Raises Conflict when it stands for another request."""
+    if not key:
+        return None
+    answer = Answer.objects.filter(owner=actor, idempotency_key=key).first()
+    if answer is not None and answer.fingerprint != fingerprint:
+        raise errors.Conflict("This Idempotency-Key was used for another request.", code="idempotency_key_reused")
+    return answer
+
+
+def _check_collections(actor: User, slugs: Sequence[str]) -> None:
+    """Raises NotFound unless every slug names a collection in which the person can read something."""
+    readable = Collection.objects.filter(slug__in=slugs, scopes__in=policy.readable_scopes(actor)).distinct()
+    if readable.count() != len(slugs):
+        raise errors.NotFound
+
+
+def _check_room(actor: User) -> None:
+    """Raises TooMany when the queue is full or the person holds half of it."""
+    limit = settings.ANSWER_QUEUE_LIMIT
+    unfinished = Answer.objects.exclude(status=AnswerStatus.DONE)
+    if unfinished.count() >= limit:
+        raise errors.TooMany("Many people are asking. Try again in a moment.", code="queue_full", retry_after=5)
+    if unfinished.filter(owner=actor).count() >= max(1, limit // 2):
+        raise errors.TooMany(
+            "Wait until some of your own questions are answered.", code="too_many_questions", retry_after=5
+        )
+
+
+def _serialise_queue() -> None:
+    """One asker at a time from here to the commit: limits and keys are exact. SQLite writes are serial anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_QUEUE_LOCK])
+
+
+def _duplicate(answer: Answer, earlier: Answer) -> Answer:
+    _refused(answer, "duplicate")
+    return earlier
+
+
+def _refused(answer: Answer, reason: str) -> None:
+    """The intent on record came to nothing: say so."""
+    audit.record(
+        action="answer.refused",
+        outcome="refused",
+        target=("answer", str(answer.pk)),
+        detail={"intent": answer.intent_seq, "reason": reason},
+    )
+
+
+def _sleep_until_news(answer_id: UUID, position: str, seconds: float) -> str:
+    """Sleep until the live stream says more, at most `seconds`; the last position read."""
+    try:
+        found = redis_client().xread(
+            {streaming.stream_key(answer_id): position}, count=1000, block=max(1, int(seconds * 1000))
+        )
+    except redis.RedisError:
+        time.sleep(min(seconds, 0.2))
+        return position
+    entries: list[tuple[str, dict[str, str]]] = found[0][1] if found else []
+    return entries[-1][0] if entries else position

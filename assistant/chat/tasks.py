@@ -1,0 +1,89 @@
+"""Tasks of the answers workers: ids come in, rows are the truth, running one twice is harmless."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+import redis
+from celery import shared_task
+from django.db import transaction
+
+from assistant import leases, observability
+
+from . import answering, dispatch, services
+from .closing import Result, close
+from .models import Answer, AnswerStatus, Outcome
+from .streaming import Publisher
+from .watch import LEASE_SECONDS, watch
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+SWEEP_LIMIT = 200
+
+
+@shared_task(name=dispatch.TASK)
+def answer(answer_id: str) -> None:
+    """Answer one question, unless it is finished, gone or in other hands."""
+    work(UUID(answer_id))
+
+
+@shared_task(name="assistant.chat.tasks.sweep")
+def sweep() -> None:
+    """Send again what nobody works on, end what failed too often or was stopped, erase what was deleted."""
+    waiting = leases.overdue(Answer.objects.exclude(status=AnswerStatus.DONE))
+    for row in waiting.order_by("created_at")[:SWEEP_LIMIT]:
+        if row.cancel_requested:
+            _end(row, Outcome.CANCELLED, "stopped")
+        elif row.attempt >= MAX_ATTEMPTS:
+            _end(row, Outcome.FAILED, "worker_lost")
+        else:
+            _send_again(row)
+    with observability.context(actor="system", origin="task:chat.sweep"):
+        services.erase_deleted()
+
+
+def work(answer_id: UUID, *, tools: answering.Tools | None = None) -> None:
+    """Claim the row and answer it here; leaves quietly when there is nothing to do or another worker took over."""
+    row = leases.claim(Answer.objects.exclude(status=AnswerStatus.DONE), answer_id, seconds=LEASE_SECONDS)
+    if row is None:
+        return
+    Answer.objects.filter(pk=row.pk, fence=row.fence).update(status=AnswerStatus.PROCESSING)
+    row.status = AnswerStatus.PROCESSING
+    with _acting(row, "chat.answer"), watch.over(row) as ticket:
+        try:
+            answering.run(row, tools=tools or answering.tools(), ticket=ticket)
+        except leases.LeaseLost:
+            logger.info("answer %s: another worker took over", row.pk)
+        finally:
+            # After a fault the sweeper need not wait for the lease; after success there is nothing left to match.
+            Answer.objects.filter(pk=row.pk, fence=row.fence).exclude(status=AnswerStatus.DONE).update(lease_until=None)
+
+
+def _acting(row: Answer, task: str):  # type: ignore[no-untyped-def]
+    return observability.context(
+        actor=f"user:{row.owner_id}",
+        role=row.role,
+        session=row.session,
+        request_id=row.request_id,
+        origin=f"task:{task}",
+    )
+
+
+def _end(row: Answer, outcome: Outcome, reason: str) -> None:
+    """Finish an answer that no worker holds."""
+    claimed = leases.claim(Answer.objects.exclude(status=AnswerStatus.DONE), row.pk, seconds=LEASE_SECONDS)
+    if claimed is None:
+        return
+    with _acting(row, "chat.sweep"), transaction.atomic():
+        close(leases.hold(claimed), Result(outcome, reason, detail={"attempts": row.attempt}))
+    Publisher(row.pk).done(outcome)
+
+
+def _send_again(row: Answer) -> None:
+    try:
+        if not dispatch.sent_lately(row.pk):
+            dispatch.send(row.pk)
+    except redis.RedisError as error:
+        logger.warning("answer %s cannot be sent: %s", row.pk, error)
