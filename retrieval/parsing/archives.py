@@ -91,9 +91,7 @@ class Archive:
 def parse_xml(data: bytes, name: str) -> Element:
     """XML without entities or a document type's declarations; raises `CorruptDocument`."""
     try:
-        root: Element = safe_xml.fromstring(
-            data, forbid_dtd=False, forbid_entities=True, forbid_external=True
-        )
+        root: Element = safe_xml.fromstring(data, forbid_dtd=False, forbid_entities=True, forbid_external=True)
     except DefusedXmlException as exc:
         raise CorruptDocument(f"{name[:120]!r} declares XML entities") from exc
     except (ParseError, ValueError, LookupError, RecursionError) as exc:

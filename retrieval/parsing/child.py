@@ -58,9 +58,7 @@ def main() -> None:
         say({"error": CorruptDocument(f"the parser gave up: {_describe(error)}").to_dict()})
 
 
-def serve(
-    request: Mapping[str, Any], limits: Limits, progress: Callable[[int, int | None], None]
-) -> dict[str, Any]:
+def serve(request: Mapping[str, Any], limits: Limits, progress: Callable[[int, int | None], None]) -> dict[str, Any]:
     """Read the file from standard input and do the task: `parse` or `render`."""
     data = sys.stdin.buffer.read(limits.file_bytes + 1)
     if len(data) > limits.file_bytes:

@@ -13,9 +13,7 @@ _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f"
     "\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e0fff\ud800-\udfff]"
 )
-_JOINERS = re.compile(
-    "(?<![\u0600-\u08ff\u0900-\u0dff\U0001f000-\U0001faff\u2600-\u27bf\ufe0f])[\u200c\u200d]"
-)
+_JOINERS = re.compile("(?<![\u0600-\u08ff\u0900-\u0dff\U0001f000-\U0001faff\u2600-\u27bf\ufe0f])[\u200c\u200d]")
 _PRESENTATION = re.compile("[\u2f00-\u2fd5\ufb00-\ufb4f\ufb50-\ufdfb\ufe70-\ufefc\uf900-\ufaff]")
 _SPACES = re.compile(r"[\s\u001c-\u001f\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 _LINE_SPACES = re.compile(r"[^\S\n]+|[\u00a0\u2000-\u200a\u202f\u205f\u3000]+")

@@ -161,9 +161,7 @@ def _rare_syllable(char: str) -> bool:
 def _alphabet(text: str, foreign: list[str], encoding: str) -> float:
     """Single-byte encodings: letters of the right alphabet, standing in words, mostly small letters."""
     letters = [char for char in foreign if char.isalpha()]
-    others = sum(
-        char not in "–—‘’“”„•…€£§°©®™«»·´¿¡½¼¾±²³µº ª№\xa0" for char in foreign if not char.isalpha()
-    )
+    others = sum(char not in "–—‘’“”„•…€£§°©®™«»·´¿¡½¼¾±²³µº ª№\xa0" for char in foreign if not char.isalpha())
     small = sum(char.islower() for char in letters) / max(1, len(letters))
     odd = others / len(foreign)
     if encoding == "cp1252":

@@ -50,14 +50,11 @@ class _Reader:
         self._archive = archive
         self._root = archive.xml(part)
         self._relations = ooxml.relations(archive, part)
-        parts = {
-            relation.kind: relation.target for relation in self._relations.values() if not relation.external
-        }
+        parts = {relation.kind: relation.target for relation in self._relations.values() if not relation.external}
         self._styles = read_styles(archive, parts.get("styles", "word/styles.xml"))
         self._numbering = read_numbering(archive, parts.get("numbering", "word/numbering.xml"))
         self._notes = {
-            kind: self._note_texts(parts.get(kind + "s", f"word/{kind}s.xml"))
-            for kind in ("footnote", "endnote")
+            kind: self._note_texts(parts.get(kind + "s", f"word/{kind}s.xml")) for kind in ("footnote", "endnote")
         }
         self._waiting: list[str] = []
         self._paged = any(
@@ -121,9 +118,7 @@ class _Reader:
             self._break()
         style = self._styles.get(value(properties, "pStyle") or "", _PLAIN)
         outline = value(properties, "outlineLvl")
-        level = (
-            min(6, int(outline) + 1) if outline and outline.isdigit() and int(outline) < 9 else style.level
-        )
+        level = min(6, int(outline) + 1) if outline and outline.isdigit() and int(outline) < 9 else style.level
         number, depth = self._number(properties, style, bool(text.strip()))
         if text.strip():
             if style.hidden:
@@ -139,9 +134,7 @@ class _Reader:
         for box in boxes:
             self._blocks(box)
         section = child(properties, "sectPr")
-        if late or (
-            section is not None and self._paged and value(section, "type") in (None, "nextPage", "oddPage")
-        ):
+        if late or (section is not None and self._paged and value(section, "type") in (None, "nextPage", "oddPage")):
             self._break()
 
     def _number(self, properties: Element | None, style: Style, counted: bool) -> tuple[str, int | None]:

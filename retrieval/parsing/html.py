@@ -144,9 +144,7 @@ def write_html(writer: PageWriter, text: str) -> str | None:
     if not text.strip():
         raise EmptyDocument("the page is empty")
     try:
-        root = lxml.html.document_fromstring(
-            text, parser=lxml.html.HTMLParser(huge_tree=False, no_network=True)
-        )
+        root = lxml.html.document_fromstring(text, parser=lxml.html.HTMLParser(huge_tree=False, no_network=True))
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as exc:
         raise CorruptDocument(f"not readable as HTML: {exc}") from exc
     walker = _Walker(writer, _hidden_selectors(root))
@@ -326,11 +324,7 @@ class _Walker:
         """Whether something around the element sets a background, on which white is visible."""
         current = element.getparent()
         while current is not None:
-            if (
-                current.get("bgcolor")
-                or current.get("class")
-                or _BACKGROUND.search(current.get("style") or "")
-            ):
+            if current.get("bgcolor") or current.get("class") or _BACKGROUND.search(current.get("style") or ""):
                 return True
             current = current.getparent()
         return bool(element.get("class"))

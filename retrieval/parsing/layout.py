@@ -114,9 +114,7 @@ def _regions(pieces: list[Piece], depth: int) -> list[list[Piece]]:
         return [pieces]
     left_edge, right_edge = found
     middle = (left_edge + right_edge) / 2
-    crossing = sorted(
-        (p for p in pieces if p.x0 < left_edge + 0.1 and p.x1 > right_edge - 0.1), key=lambda p: p.base
-    )
+    crossing = sorted((p for p in pieces if p.x0 < left_edge + 0.1 and p.x1 > right_edge - 0.1), key=lambda p: p.base)
     aside = [p for p in pieces if not (p.x0 < left_edge + 0.1 and p.x1 > right_edge - 0.1)]
     backwards = rtl("".join(piece.text for piece in pieces))
     result: list[list[Piece]] = []
@@ -230,9 +228,7 @@ def _lines(pieces: list[Piece]) -> list[Line]:
 
 
 def _collides(row: list[Piece], piece: Piece) -> bool:
-    return any(
-        min(p.x1, piece.x1) - max(p.x0, piece.x0) > 0.5 * min(p.x1 - p.x0, piece.x1 - piece.x0) for p in row
-    )
+    return any(min(p.x1, piece.x1) - max(p.x0, piece.x0) > 0.5 * min(p.x1 - p.x0, piece.x1 - piece.x0) for p in row)
 
 
 def _line(row: list[Piece]) -> Line:

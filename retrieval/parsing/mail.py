@@ -89,15 +89,9 @@ def _sort(message: Message, context: Context) -> tuple[str, str, list[tuple[str,
         if kind == "message/rfc822":
             inner = part.get_payload()
             inner = inner[0] if isinstance(inner, list) and inner else inner
-            content = (
-                inner.as_bytes() if isinstance(inner, Message) else str(inner).encode("utf-8", "replace")
-            )
+            content = inner.as_bytes() if isinstance(inner, Message) else str(inner).encode("utf-8", "replace")
             attachments.append((name or header(part, "Subject") or "message.eml", content))
-        elif (
-            kind in ("text/plain", "text/html")
-            and not name
-            and part.get_content_disposition() != "attachment"
-        ):
+        elif kind in ("text/plain", "text/html") and not name and part.get_content_disposition() != "attachment":
             (html if kind == "text/html" else plain).append(_text(part))
         elif name or part.get_content_disposition() == "attachment":
             attachments.append((name or "attachment", _bytes(part)))

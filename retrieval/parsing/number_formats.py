@@ -24,9 +24,7 @@ _CURRENCY = re.compile(r"\[\$([^\]-]*)(?:-[0-9A-Fa-f]+)?\]")
 _BRACKETS = re.compile(r"\[(?!h|m|s|hh|mm|ss\])[^\]]*\]", re.IGNORECASE)
 _DATE_CODE = re.compile(r"[ymdhs]|am/pm|\[h+\]", re.IGNORECASE)
 _PLACES = re.compile(r"[#0?][#0?,]*(?:\.([#0?]+))?")
-_TOKEN = re.compile(
-    r"yyyy|yy|y|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|\[h+\]|\[m+\]|hh|h|ss|s|am/pm|a/p|\.0+|.", re.I
-)
+_TOKEN = re.compile(r"yyyy|yy|y|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|\[h+\]|\[m+\]|hh|h|ss|s|am/pm|a/p|\.0+|.", re.I)
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
            "November", "December")  # fmt: skip
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -80,9 +78,7 @@ def _number(value: float, code: str, *, many: bool) -> str:
     sign = ""
     if text.startswith("-"):
         sign, text = "-", text[1:]
-    return (
-        sign + before.strip(" ") + (" " if before.endswith(" ") and before.strip() else "") + text + after
-    ).strip()
+    return (sign + before.strip(" ") + (" " if before.endswith(" ") and before.strip() else "") + text + after).strip()
 
 
 def _split(bare: str) -> tuple[str, str]:
@@ -94,9 +90,7 @@ def _split(bare: str) -> tuple[str, str]:
         literal = _LITERAL.match(bare, position)
         if literal:
             pad = literal[0][0] in "_*"
-            marks.append(
-                (position, " " if pad else (literal[1] if literal[1] is not None else literal[2]), False)
-            )
+            marks.append((position, " " if pad else (literal[1] if literal[1] is not None else literal[2]), False))
             position = literal.end()
             continue
         marks.append((position, bare[position], bare[position] in "#0?,."))
@@ -168,9 +162,7 @@ def write_moment(moment: datetime, code: str) -> str:
         assert token is not None
         word = token[0].lower()
         position = token.end()
-        minutes = word in ("m", "mm") and (
-            after_hour or re.match(r"[^a-z]*s", bare[position:], re.IGNORECASE)
-        )
+        minutes = word in ("m", "mm") and (after_hour or re.match(r"[^a-z]*s", bare[position:], re.IGNORECASE))
         out.append(_field(moment, word, token[0], twelve, bool(minutes)))
         if word[0] in "hs":
             after_hour = word[0] == "h"

@@ -37,9 +37,7 @@ class Reading:
 def _engine() -> Any:
     from rapidocr_onnxruntime import RapidOCR
 
-    return RapidOCR(
-        intra_op_num_threads=1, inter_op_num_threads=1, print_verbose=False, max_side_len=_LONG_SIDE
-    )
+    return RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1, print_verbose=False, max_side_len=_LONG_SIDE)
 
 
 def read(picture: Image.Image) -> Reading:

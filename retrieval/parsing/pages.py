@@ -93,9 +93,7 @@ class PageWriter:
             place = f"{label} · {page.label}" if page.label else label
             number = base + page.number
             self._pages.append(ParsedPage(number, page.text, page.blocks, place[:200], page.ocr, page.layout))
-        self._hidden.extend(
-            HiddenText(base + entry.page, entry.text, entry.reason) for entry in document.hidden_text
-        )
+        self._hidden.extend(HiddenText(base + entry.page, entry.text, entry.reason) for entry in document.hidden_text)
         for warning in document.warnings:
             self.warn(f"{label}: {warning}")
 
@@ -120,9 +118,7 @@ class PageWriter:
         if not any(page.text for page in self._pages):
             found = "only text that a reader cannot see" if self._hidden else "no text"
             raise EmptyDocument(f"the document has {found}")
-        return ParsedDocument(
-            media_type, title, tuple(self._pages), tuple(self._warnings), tuple(self._hidden)
-        )
+        return ParsedDocument(media_type, title, tuple(self._pages), tuple(self._warnings), tuple(self._hidden))
 
     def _pieces(self, text: str) -> list[str]:
         """A block longer than a page, divided at sentence ends, else at blanks, else anywhere."""

@@ -25,9 +25,7 @@ from retrieval.parsing.pdf_glyphs import Glyph, Run, View, read_glyphs
 from retrieval.parsing.pdf_visibility import Scenery, hidden_runs, scenery
 from retrieval.schema import ParsedDocument
 
-_BAD_TITLE = re.compile(
-    r"^(?:untitled|microsoft word - .*|.*\.(?:docx?|pdf|tex|indd|odt|dvi|qxd))$", re.IGNORECASE
-)
+_BAD_TITLE = re.compile(r"^(?:untitled|microsoft word - .*|.*\.(?:docx?|pdf|tex|indd|odt|dvi|qxd))$", re.IGNORECASE)
 _FEW_CHARACTERS, _SOME_CHARACTERS = 30, 400
 _OCR_LONG_SIDE = 2000.0
 _OCR_SCALE = 300 / 72
@@ -64,9 +62,7 @@ def open_pdf(data: bytes) -> pdfium.PdfDocument:
             document.close()
             raise CorruptDocument("the PDF has no pages")
     except pdfium.PdfiumError as exc:
-        if getattr(exc, "err_code", None) in (c.FPDF_ERR_PASSWORD, c.FPDF_ERR_SECURITY) or "assword" in str(
-            exc
-        ):
+        if getattr(exc, "err_code", None) in (c.FPDF_ERR_PASSWORD, c.FPDF_ERR_SECURITY) or "assword" in str(exc):
             raise EncryptedDocument("the PDF asks for a password") from exc
         raise CorruptDocument(f"PDFium cannot open the file: {exc}") from exc
     return document
@@ -117,14 +113,19 @@ class _Reader:
         return result
 
     def _report(self, index: int, runs: list[Run], hidden: dict[int, str]) -> None:
-        by_reason: dict[str, list[str]] = {}
+        line: list[str] = []
+        place: tuple[str, float] | None = None
         for run in runs:
-            if run.order in hidden:
-                by_reason.setdefault(hidden[run.order], []).append(
-                    "".join(glyph.char for glyph in run.glyphs)
-                )
-        for reason, texts in by_reason.items():
-            self._writer.hide_on(index + 1, " ".join(texts), reason)
+            if run.order not in hidden:
+                continue
+            here = hidden[run.order], round(run.glyphs[0].base)
+            if here != place and place is not None:
+                self._writer.hide_on(index + 1, "".join(line), place[0])
+                line.clear()
+            place = here
+            line.append("".join(glyph.char for glyph in run.glyphs))
+        if place is not None:
+            self._writer.hide_on(index + 1, "".join(line), place[0])
 
     def _label(self, index: int) -> str | None:
         label = self._document.get_page_label(index)
@@ -144,9 +145,7 @@ class _Reader:
             )
             # A scan that already carries its text layer has many characters inside its box.
             inside = sum(
-                len(p.text)
-                for p in pieces
-                if box[0] <= (p.x0 + p.x1) / 2 <= box[2] and box[1] <= p.base <= box[3]
+                len(p.text) for p in pieces if box[0] <= (p.x0 + p.x1) / 2 <= box[2] and box[1] <= p.base <= box[3]
             )
             bare += size if inside < _FEW_CHARACTERS else 0.0
         if letters < _FEW_CHARACTERS:
@@ -166,9 +165,7 @@ class _Reader:
             result.units = [*layout.arrange(pieces), *layout.arrange(found)]
             result.ocr, result.boxes = True, (max(view.width, 1.0), max(view.height, 1.0))
             return
-        kept = [
-            p for p in pieces if "\ufffd" not in p.text and not any("\ue000" <= x <= "\uf8ff" for x in p.text)
-        ]
+        kept = [p for p in pieces if "\ufffd" not in p.text and not any("\ue000" <= x <= "\uf8ff" for x in p.text)]
         added = [piece for piece in found if not any(_covers(own, piece) for own in kept)]
         if not added:
             return
@@ -249,11 +246,7 @@ def _breaks(before: Glyph, glyph: Glyph) -> bool:
         return True
     if abs(before.run.size - glyph.run.size) > 0.15 * size or before.run.bold != glyph.run.bold:
         return True
-    return (
-        glyph.x1 < before.x0 - 0.3 * size
-        and not layout.rtl(before.char + glyph.char)
-        and glyph.char not in " "
-    )
+    return glyph.x1 < before.x0 - 0.3 * size and not layout.rtl(before.char + glyph.char) and glyph.char not in " "
 
 
 def _piece(glyphs: list[Glyph]) -> Piece | None:

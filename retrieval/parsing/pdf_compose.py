@@ -90,12 +90,7 @@ def _sizes(pages: list[PageDraft]) -> tuple[float, list[float]]:
 def _level(unit: Unit, body: float, levels: list[float], *, ocr: bool) -> int:
     """The heading level of a block, 0 when it is none."""
     text = unit.text
-    if (
-        unit.kind != "paragraph"
-        or len(unit.lines) > 3
-        or not 2 <= len(text) <= 200
-        or text[-1] in ".,;。，；"
-    ):
+    if unit.kind != "paragraph" or len(unit.lines) > 3 or not 2 <= len(text) <= 200 or text[-1] in ".,;。，；":
         return 0
     if not any(char.isalpha() for char in text):
         return 0

@@ -120,9 +120,7 @@ def _run(found: ctypes._Pointer[ctypes.Structure], handle: object, index: int, v
     # FPDFText_GetFontSize knows nothing of the text matrix; the loose box does.
     rect = c.FS_RECTF()
     c.FPDFText_GetLooseCharBox(handle, index, ctypes.byref(rect))
-    tall = (
-        abs(rect.top - rect.bottom) if (quarter - view.turn // 90) % 2 == 0 else abs(rect.right - rect.left)
-    )
+    tall = abs(rect.top - rect.bottom) if (quarter - view.turn // 90) % 2 == 0 else abs(rect.right - rect.left)
     return Run(tall, bold, mode, (red, green, blue, alpha), -1 if slanted else quarter % 4, order)
 
 

@@ -74,9 +74,7 @@ def hidden_runs(page: pdfium.PdfPage, view: View, runs: list[Run], scene: Scener
                 picture = np.asarray(page.render(scale=scale, may_draw_forms=False).to_numpy())
             if _contrast(picture, box, scale) < _LEAST_CONTRAST:
                 hidden[run.order] = (
-                    "invisible text"
-                    if run.mode in INVISIBLE_MODES
-                    else "same colour as the background, or covered"
+                    "invisible text" if run.mode in INVISIBLE_MODES else "same colour as the background, or covered"
                 )
     return hidden
 

@@ -111,9 +111,7 @@ def _text(paragraph: Element) -> str:
     return "".join(parts)
 
 
-def _write_shape(
-    archive: Archive, shape: Element, relations: dict[str, ooxml.Relation], writer: PageWriter
-) -> None:
+def _write_shape(archive: Archive, shape: Element, relations: dict[str, ooxml.Relation], writer: PageWriter) -> None:
     paragraphs = list(_paragraphs(shape))
     listed = _placeholder(shape) in ("body", "obj") and len(paragraphs) > 1
     for level, text in paragraphs:
@@ -124,11 +122,7 @@ def _write_shape(
         name = local(element)
         if name == "tbl":
             rows = [
-                [
-                    " ".join(_text(p) for p in cell.iter() if local(p) == "p")
-                    for cell in row
-                    if local(cell) == "tc"
-                ]
+                [" ".join(_text(p) for p in cell.iter() if local(p) == "p") for cell in row if local(cell) == "tc"]
                 for row in element
                 if local(row) == "tr"
             ]

@@ -42,9 +42,7 @@ def render(
         boxes = [found or layout_boxes(page, quote) for found, quote in zip(boxes, quotes, strict=True)]
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
-    return RenderedPage(
-        buffer.getvalue(), picture.width, picture.height, tuple(tuple(found) for found in boxes)
-    )
+    return RenderedPage(buffer.getvalue(), picture.width, picture.height, tuple(tuple(found) for found in boxes))
 
 
 def _pdf_page(

@@ -31,9 +31,7 @@ from retrieval.schema import ParsedDocument, ParsedPage
 DEFAULT_LIMITS = Limits()
 _T = TypeVar("_T")
 _PACKAGE = Path(__file__).resolve().parents[1]
-_BOOT = (
-    "import sys,json;sys.path[:]=json.loads(sys.argv.pop(1));from retrieval.parsing.child import main;main()"
-)
+_BOOT = "import sys,json;sys.path[:]=json.loads(sys.argv.pop(1));from retrieval.parsing.child import main;main()"
 
 
 def parse_file(
@@ -206,9 +204,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 @lru_cache(maxsize=1)
 def _library_paths() -> tuple[list[str], list[str]]:
     """The child's `sys.path` and what it may read: interpreter, installed libraries, this package; no more."""
-    installed = [
-        entry for entry in sys.path if entry and ("site-packages" in entry or "dist-packages" in entry)
-    ]
+    installed = [entry for entry in sys.path if entry and ("site-packages" in entry or "dist-packages" in entry)]
     standard = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
     dynamic = [entry for entry in sys.path if entry.endswith("lib-dynload")]
     paths = list(dict.fromkeys([*standard, *dynamic, str(_PACKAGE.parent), *installed]))

@@ -32,8 +32,10 @@ def test_word_headings_lists_tables_and_page_breaks():
     source.add_paragraph().add_run().add_break(WD_BREAK.PAGE)
     source.add_heading("Rates", 2)
     table = source.add_table(rows=3, cols=3)
-    for row, cells in zip(table.rows, [("City", "Hotel", "Meals"), ("Oslo", "180", "70"), ("Rome", "150", "55")]):
-        for cell, text in zip(row.cells, cells):
+    for row, cells in zip(
+        table.rows, [("City", "Hotel", "Meals"), ("Oslo", "180", "70"), ("Rome", "150", "55")], strict=True
+    ):
+        for cell, text in zip(row.cells, cells, strict=True):
             cell.text = text
     source.sections[0].header.paragraphs[0].text = "Example Company"
     document = parse(word(source), "travel.docx")

@@ -49,7 +49,7 @@ RIGHT = [
 
 def test_columns_are_read_one_after_the_other():
     def draw(sheet):
-        for left, right, top in zip(LEFT, RIGHT, range(700, 600, -13)):
+        for left, right, top in zip(LEFT, RIGHT, range(700, 640, -13), strict=False):
             column(sheet, 60, top, [left])
             column(sheet, 320, top, [right])
 
@@ -64,7 +64,7 @@ def test_table_is_read_row_by_row():
 
     def draw(sheet):
         for index, row in enumerate(rows):
-            for x, cell in zip((60, 200, 340), row):
+            for x, cell in zip((60, 200, 340), row, strict=True):
                 column(sheet, x, 700 - 15 * index, [cell])
 
     assert parse(pdf(draw), "t.pdf").pages[0].text.splitlines() == [" | ".join(row) for row in rows]
@@ -78,10 +78,12 @@ def test_hidden_text_is_reported_and_not_part_of_the_page():
         sheet.setFillColorRGB(0, 0, 0)
         column(sheet, 60, 600, ["far too small"], size=1)
         column(sheet, 60, 5000, ["off the page"])
+        sheet.saveState()
         text = sheet.beginText(60, 550)
         text.setTextRenderMode(3)
         text.textLine("never painted")
         sheet.drawText(text)
+        sheet.restoreState()
         column(sheet, 60, 500, ["under a black bar"])
         sheet.rect(50, 490, 300, 30, fill=1, stroke=0)
 
@@ -120,12 +122,8 @@ def test_running_heads_do_not_interrupt_sentences():
 def test_rotated_pages_read_like_upright_ones(turn):
     def draw(sheet):
         sheet.setPageRotation(turn)
-        if turn == 90:
-            sheet.translate(WIDTH, 0)
-        elif turn == 180:
-            sheet.translate(WIDTH, HEIGHT)
-        else:
-            sheet.translate(0, HEIGHT)
+        # reportlab lays a page that is turned by a quarter on its side.
+        sheet.translate(*{90: (HEIGHT, 0), 180: (WIDTH, HEIGHT), 270: (0, WIDTH)}[turn])
         sheet.rotate(turn)
         column(sheet, 60, 400, ["A line that was turned,", "and the one below it."])
 
