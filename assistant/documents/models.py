@@ -64,9 +64,7 @@ class Grant(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="grants"
     )
-    team = models.ForeignKey(
-        "accounts.Team", null=True, blank=True, on_delete=models.CASCADE, related_name="grants"
-    )
+    team = models.ForeignKey("accounts.Team", null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
     everyone = models.BooleanField(default=False)
     access = models.CharField(max_length=10, choices=Access.choices, default=Access.READER)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -121,9 +119,7 @@ class Document(models.Model):
     collection = models.ForeignKey(Collection, on_delete=models.PROTECT, related_name="documents")
     scope = models.ForeignKey(Scope, on_delete=models.PROTECT, related_name="documents")
     title = models.CharField(max_length=300)
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="documents"
-    )
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="documents")
     current = models.OneToOneField(
         "DocumentVersion", null=True, blank=True, on_delete=models.SET_NULL, related_name="current_of"
     )
@@ -136,7 +132,9 @@ class Document(models.Model):
         ordering: ClassVar = ["-created_at", "id"]
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(valid_from__isnull=True) | Q(valid_until__isnull=True) | Q(valid_until__gte=F("valid_from")),
+                condition=(
+                    Q(valid_from__isnull=True) | Q(valid_until__isnull=True) | Q(valid_until__gte=F("valid_from"))
+                ),
                 name="document_validity_order",
             )
         ]
@@ -194,6 +192,11 @@ class DocumentVersion(Leased):
     def __str__(self) -> str:
         return f"{self.document_id} v{self.number}"
 
+    @property
+    def stored(self) -> str:
+        """The original's name under the uploads folder."""
+        return str(self.file.name)
+
 
 class Page(models.Model):
     """The text of one page (slide, sheet, section) as it was understood; chunks and citations point into it."""
@@ -214,7 +217,7 @@ class Page(models.Model):
 
 
 class Chunk(models.Model):
-    """A passage. `text` equals its page's text[char_start:char_end]. Only chunks of a document's current version exist."""
+    """A passage. `text` equals its page's text[char_start:char_end]. Only a document's current version has chunks."""
 
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="chunks")
     version = models.ForeignKey(DocumentVersion, on_delete=models.CASCADE, related_name="chunks")
@@ -236,7 +239,7 @@ class Chunk(models.Model):
 
 
 class IndexEvent(models.Model):
-    """"This document's searchable content changed": replicas read the rows again. `seq` is contiguous.
+    """ "This document's searchable content changed": replicas read the rows again. `seq` is contiguous.
 
     Written in the same transaction as the rows; one writer at a time. The event names the document only, so that
     applying it twice, late or out of a snapshot ends in the database's state.

@@ -5,23 +5,27 @@ nothing. Two rights, kept apart:
 
 * **reading** comes from grants on scopes alone; it is the only right that search and answers use.
 * **managing** (upload, replace, delete, grants, seeing status) comes from curator grants on a collection's own scope
-  or from the administrator's duty. A manager may also open what they manage, in the library, never in answers.
+  or on a restricted document's, or from the administrator's duty. A manager may also open what they manage, in the
+  library, never in answers. Under separation of duties an administrator still gives grants, on collections alone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import F, Model, Q, QuerySet
 
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, has_duty
 from assistant.errors import NotFound
 
 from .models import Access, Chunk, Collection, Document, Grant, Scope
+
+Row = TypeVar("Row", bound=Model)
 
 if TYPE_CHECKING:
     Person = User | AnonymousUser
@@ -50,6 +54,16 @@ def readable_chunks(user: Person) -> QuerySet[Chunk]:
     return Chunk.objects.filter(document__scope__in=readable_scopes(user))
 
 
+def answerable_chunks(user: Person, day: date) -> QuerySet[Chunk]:
+    """Readable chunks that speak for `day`: of a current version, of a document valid on that day."""
+    return (
+        readable_chunks(user)
+        .filter(version=F("document__current"))
+        .filter(Q(document__valid_from__isnull=True) | Q(document__valid_from__lte=day))
+        .filter(Q(document__valid_until__isnull=True) | Q(document__valid_until__gte=day))
+    )
+
+
 def managed_collections(user: Person) -> QuerySet[Collection]:
     """Where the person may upload, replace, delete, and change grants."""
     if has_duty(user, Duty.MANAGE_DOCUMENTS):
@@ -60,22 +74,31 @@ def managed_collections(user: Person) -> QuerySet[Collection]:
     return Collection.objects.filter(pk__in=own.values("scope__collection"))
 
 
+def grantable_collections(user: Person) -> QuerySet[Collection]:
+    """Collections whose grants the person may see and change."""
+    return Collection.objects.all() if has_duty(user, Duty.MANAGE_GRANTS) else managed_collections(user)
+
+
 def visible_collections(user: Person) -> QuerySet[Collection]:
-    """Collections the person manages, or in which they can read at least one scope."""
+    """Collections the person manages or grants on, or in which they can read at least one scope."""
     return Collection.objects.filter(
-        Q(pk__in=managed_collections(user)) | Q(pk__in=readable_scopes(user).values("collection"))
+        Q(pk__in=grantable_collections(user)) | Q(pk__in=readable_scopes(user).values("collection"))
     )
 
 
 def managed_documents(user: Person) -> QuerySet[Document]:
-    return Document.objects.filter(collection__in=managed_collections(user))
+    """In managed collections, or under a curator grant of their own."""
+    managed = Q(collection__in=managed_collections(user))
+    if has_duty(user, Duty.CURATE_GRANTED):
+        managed |= Q(scope__in=_grants(user).filter(access=Access.CURATOR).exclude(scope__key="").values("scope"))
+    return Document.objects.filter(managed)
 
 
 def visible_documents(user: Person) -> QuerySet[Document]:
-    """For the library: readable and ready, or managed in any state."""
+    """For the library: readable and once read in, or managed in any state."""
     return Document.objects.filter(
         Q(pk__in=readable_documents(user).filter(current__isnull=False).values("pk"))
-        | Q(collection__in=managed_collections(user))
+        | Q(pk__in=managed_documents(user).values("pk"))
     )
 
 
@@ -87,6 +110,10 @@ def get_managed_collection(user: Person, slug: str) -> Collection:
     return _get(managed_collections(user), slug=slug)
 
 
+def get_grantable_collection(user: Person, slug: str) -> Collection:
+    return _get(grantable_collections(user), slug=slug)
+
+
 def get_visible_document(user: Person, document_id: UUID | str) -> Document:
     return _get(visible_documents(user), pk=document_id)
 
@@ -95,7 +122,17 @@ def get_managed_document(user: Person, document_id: UUID | str) -> Document:
     return _get(managed_documents(user), pk=document_id)
 
 
-def _get(queryset: QuerySet[Any], **key: Any) -> Any:
+def lock_managed_collection(user: Person, slug: str) -> Collection:
+    """The same, locked for the rest of the transaction: one upload or removal at a time."""
+    return _get(managed_collections(user).select_for_update(), slug=slug)
+
+
+def lock_managed_document(user: Person, document_id: UUID | str) -> Document:
+    """The same, locked for the rest of the transaction."""
+    return _get(managed_documents(user).select_for_update(), pk=document_id)
+
+
+def _get(queryset: QuerySet[Row], **key: Any) -> Row:
     """The row, or NotFound: the same words for absent and forbidden."""
     try:
         row = queryset.filter(**key).first()

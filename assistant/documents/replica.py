@@ -1,0 +1,312 @@
+"""This process's searchable copy of the database. Answers workers only.
+
+Knows: how events become changes of the index, and when the copy must be made anew. Does not know: people or rights
+(partitions are scopes, chosen by the caller at question time), nor how searching works (`retrieval`).
+
+`catch_up` before each search is one small query when nothing is new. It also reads the last event already applied: if
+that is gone or not the one remembered (a database restored from a backup, pruned events), the copy is rebuilt.
+A document is read in one statement, so that it is whole; whatever changes while the copy is built has a later event,
+and applying an event is reading the rows again, so late or repeated events end in the database's state.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from django.db import DatabaseError, connection
+
+from assistant import engines
+from retrieval.chunking import passage_text
+from retrieval.errors import SnapshotError
+from retrieval.indexes.snapshot import load_snapshot, save_snapshot
+from retrieval.retriever import Replica
+from retrieval.schema import IndexRecord
+
+from . import index_events, storage
+from .models import Chunk, Document, IndexEvent
+
+logger = logging.getLogger(__name__)
+
+_EVENTS = 500  # applied together
+_DOCUMENTS = 200  # loaded together
+_KEEPER_SECONDS = 5.0
+_SNAPSHOT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The last event applied; equal marks mean the same history."""
+
+    seq: int = 0
+    document: str = ""
+    at: str = ""
+
+
+class DocumentReplica:
+    """The index, the mark it stands at, and the lock of the one thread that changes it."""
+
+    def __init__(self, *, dimension: int, model_id: str, folder: Path) -> None:
+        self._dimension = dimension
+        self.model_id = model_id
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._mark = Mark()
+        self._saved: Mark | None = None
+        self.loaded = False
+        self._foreign: set[str] = set()  # documents embedded by another model, which this index cannot hold
+        self._erased = False  # dead rows of removed documents are still in memory
+        self.index = Replica(dimension, model_id)
+
+    @property
+    def seq(self) -> int:
+        return self._mark.seq
+
+    def catch_up(self) -> int:
+        """Apply what happened since; the last event's number. Loads the copy first when this process has none yet."""
+        with self._lock:
+            if not self.loaded and not self._restore():
+                self._rebuild()
+            while True:
+                events = _events_from(self._mark.seq)
+                if self._mark.seq:
+                    if not events or events[0] != self._mark:
+                        logger.warning("the history of index events is not the one this copy followed: rebuilding")
+                        self._rebuild()
+                        continue
+                    events = events[1:]
+                if events and events[0].seq != self._mark.seq + 1:
+                    logger.warning("index events before %s are gone: rebuilding", events[0].seq)
+                    self._rebuild()
+                    continue
+                if not events:
+                    return self._mark.seq
+                self._apply(UUID(event.document) for event in events)
+                self._move(events[-1])
+
+    def save(self) -> bool:
+        """Write a snapshot if anything changed since the last; True when written. Raises OSError."""
+        with self._lock:
+            if not self.loaded or self._saved == self._mark:
+                return False
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The mark goes last and names the snapshot's number: a crash in between leaves a pair that is refused.
+            self._mark_path.unlink(missing_ok=True)
+            save_snapshot(self.index, self._snapshot_path)
+            part = self._mark_path.with_suffix(f".{os.getpid()}")
+            part.write_text(json.dumps([self._mark.seq, self._mark.document, self._mark.at]), encoding="ascii")
+            part.replace(self._mark_path)
+            self._saved = self._mark
+            return True
+
+    def purge(self) -> bool:
+        """Let go of what was erased, from memory too; True when there was something. The next search need not wait
+        for this: dead rows are never searched."""
+        with self._lock:
+            erased, self._erased = self._erased, False
+        if erased:
+            self.index.purge()
+        return erased
+
+    def status(self) -> dict[str, Any]:
+        """Facts for health: {"replica_ready", "seq", "latest", "lag", "chunks", "foreign"}."""
+        latest = index_events.last_seq()
+        return {
+            "replica_ready": self.loaded,
+            "seq": self._mark.seq,
+            "latest": latest,
+            "lag": latest - self._mark.seq,
+            "chunks": len(self.index),
+            "foreign": len(self._foreign),
+        }
+
+    @property
+    def _snapshot_path(self) -> Path:
+        return self._folder / "replica.snapshot"
+
+    @property
+    def _mark_path(self) -> Path:
+        return self._folder / "replica.mark"
+
+    def _forget(self) -> None:
+        self._mark_path.unlink(missing_ok=True)
+        self._snapshot_path.unlink(missing_ok=True)
+        self._saved = None
+
+    def _move(self, mark: Mark) -> None:
+        self._mark = mark
+        self.index.seq = mark.seq
+
+    def _restore(self) -> bool:
+        try:
+            mark = Mark(*json.loads(self._mark_path.read_text(encoding="ascii")))
+            index = load_snapshot(self._snapshot_path, model_id=self.model_id)
+        except (OSError, ValueError, TypeError, SnapshotError) as error:
+            logger.info("no usable snapshot: %s", error)
+            return False
+        if index.seq != mark.seq or index.dimension != self._dimension:
+            return False
+        self.index, self._mark, self._saved, self.loaded = index, mark, mark, True
+        logger.info("snapshot at event %s with %s passages", mark.seq, len(index))
+        return True
+
+    def _rebuild(self) -> None:
+        """From the rows, beside the present copy, which goes on answering until the new one is whole."""
+        start = time.monotonic()
+        last = IndexEvent.objects.order_by("-seq").first()
+        mark = _mark(last) if last else Mark()
+        fresh = Replica(self._dimension, self.model_id)
+        self._foreign = set()
+        for batch in _batches(Document.objects.filter(current__isnull=False).order_by("pk")):
+            fresh.apply_many(self._records(batch).items())
+        self._forget()
+        self.index = fresh
+        self._move(mark)
+        self.loaded = True
+        logger.info("built from the database: %s passages in %.1f s", len(fresh), time.monotonic() - start)
+
+    def _apply(self, document_ids: Iterable[UUID]) -> None:
+        wanted = list(dict.fromkeys(document_ids))
+        changes = self._records(wanted)
+        self.index.apply_many(changes.items())
+        if any(not records for records in changes.values()):
+            self._erased = True
+            self._forget()
+
+    def _records(self, document_ids: list[UUID]) -> dict[str, list[IndexRecord]]:
+        """What is searchable of each document now: nothing for those that are gone."""
+        records: dict[str, list[IndexRecord]] = {str(key): [] for key in document_ids}
+        self._foreign.difference_update(records)
+        rows = Chunk.objects.filter(document__in=document_ids).values_list(
+            "pk",
+            "document_id",
+            "document__scope_id",
+            "ordinal",
+            "document__title",
+            "headings",
+            "text",
+            "embedding",
+            "version__embedding_model",
+        )
+        for pk, document, scope, ordinal, title, headings, text, embedding, model in rows.order_by("ordinal"):
+            if model != self.model_id:
+                self._foreign.add(str(document))
+                continue
+            records[str(document)].append(
+                IndexRecord(
+                    chunk_id=pk,
+                    document_id=str(document),
+                    partition=scope,
+                    ordinal=ordinal,
+                    text=passage_text(title, headings, text),
+                    vector=np.frombuffer(bytes(embedding), dtype="<f2").astype(np.float16, copy=False),
+                )
+            )
+        return records
+
+
+class Keeper(threading.Thread):
+    """Keeps an idle worker current (erased text leaves its memory within seconds) and saves snapshots."""
+
+    def __init__(self, replica: DocumentReplica) -> None:
+        super().__init__(name="replica-keeper", daemon=True)
+        self._replica = replica
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        saved = time.monotonic()
+        while not self._stop.wait(_KEEPER_SECONDS):
+            try:
+                self._replica.catch_up()
+                self._replica.purge()
+                if time.monotonic() - saved > _SNAPSHOT_SECONDS:
+                    self._replica.save()
+                    saved = time.monotonic()
+            except (DatabaseError, OSError) as error:  # the next round tries again
+                logger.warning("replica: %s", error)
+            finally:
+                connection.close()
+
+    def stop(self) -> None:
+        """End the thread and leave a snapshot for the next start."""
+        self._stop.set()
+        self.join(timeout=10)
+        try:
+            self._replica.save()
+        except OSError as error:
+            logger.warning("no snapshot at the end: %s", error)
+
+
+_making = threading.Lock()
+_replica: DocumentReplica | None = None
+_keeper: Keeper | None = None
+
+
+def replica() -> DocumentReplica:
+    """The process's replica, made at the first call (not loaded yet: `catch_up`)."""
+    global _replica
+    with _making:
+        if _replica is None:
+            embedder = engines.embedder()
+            _replica = DocumentReplica(
+                dimension=embedder.dimension, model_id=embedder.model_id, folder=storage.index_folder()
+            )
+        return _replica
+
+
+def catch_up() -> int:
+    """Bring the process's replica up to date and keep it so from now on; the last event's number."""
+    seq = replica().catch_up()
+    _keep()
+    return seq
+
+
+def status() -> dict[str, Any]:
+    """Facts for the worker's heartbeat; not ready before the first `catch_up`."""
+    return _replica.status() if _replica is not None else {"replica_ready": False}
+
+
+def close() -> None:
+    """Stop keeping and save a snapshot: at the worker's end."""
+    global _keeper
+    with _making:
+        keeper, _keeper = _keeper, None
+    if keeper is not None:
+        keeper.stop()
+
+
+def _keep() -> None:
+    global _keeper
+    with _making:
+        if _keeper is None and _replica is not None:
+            _keeper = Keeper(_replica)
+            _keeper.start()
+
+
+def _mark(event: IndexEvent) -> Mark:
+    return Mark(event.seq, str(event.document_id), event.at.isoformat())
+
+
+def _events_from(seq: int) -> list[Mark]:
+    return [_mark(event) for event in IndexEvent.objects.filter(seq__gte=seq).order_by("seq")[: _EVENTS + 1]]
+
+
+def _batches(documents: Any) -> Iterator[list[UUID]]:
+    """Ids in pages of bounded size, without holding a cursor open over other queries."""
+    last: UUID | None = None
+    while True:
+        page = documents if last is None else documents.filter(pk__gt=last)
+        batch = list(page.values_list("pk", flat=True)[:_DOCUMENTS])
+        if not batch:
+            return
+        yield batch
+        last = batch[-1]

@@ -1,0 +1,163 @@
+"""Searching for one person, with their rights at this moment. Answers workers only.
+
+Knows: rights become partitions, hits become rows, and rows are loaded through `policy`. Does not know: how the index
+works, how the question came here, or what is done with the passages.
+
+A response depends only on what the person may read: unreadable partitions are not searched or counted, and nothing
+about the whole index is in it. (`index_seq` counts everybody's changes: it is for the audit record, never for people.)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection as Container
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from assistant import engines
+from assistant.accounts.models import User
+from assistant.guardrails import injection
+from retrieval.embedding import Embedder
+from retrieval.schema import Hit
+
+from . import policy, replica
+from .models import Chunk
+from .replica import DocumentReplica
+
+PER_DOCUMENT = 3
+MAX_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPassage:
+    """A passage the person may read: `chunk` with its `.document`, `.document.collection` and `.version`."""
+
+    chunk: Chunk
+    score: float
+    dense: float
+    lexical: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReport:
+    """What was found and on what ground. `searched_chunks` counts the person's partitions alone."""
+
+    passages: list[FoundPassage]
+    partitions: tuple[int, ...]
+    searched_chunks: int
+    index_seq: int
+    model: str
+    timings: dict[str, float] = field(default_factory=dict)  # milliseconds
+
+
+class Searcher:
+    """Search over one replica with one embedding model; safe to share between threads."""
+
+    def __init__(self, *, embedder: Embedder, replica: DocumentReplica) -> None:
+        self._embedder = embedder
+        self._replica = replica
+
+    def search(
+        self,
+        *,
+        user: User,
+        text: str,
+        collections: Sequence[str] = (),
+        limit: int = 10,
+        per_document: int = PER_DOCUMENT,
+    ) -> SearchReport:
+        """The best passages of the collections named (none named: all) that the person may read and that speak for
+        today, best first. A slug that is unknown or foreign contributes nothing. Raises django.db.DatabaseError."""
+        clock = _Clock()
+        limit = max(1, min(limit, MAX_LIMIT))
+        seq = self._replica.catch_up()
+        clock.lap("catch_up")
+        scopes = policy.readable_scopes(user)
+        if collections:
+            scopes = scopes.filter(collection__slug__in=list(collections))
+        partitions = tuple(scopes.order_by("pk").values_list("pk", flat=True))
+        clock.lap("rights")
+        vector: NDArray[np.float32] = self._embedder.embed([text])[0]
+        clock.lap("embed")
+        passages = self._load(user, text, vector, partitions, limit, per_document, clock)
+        return SearchReport(
+            passages=passages,
+            partitions=partitions,
+            searched_chunks=self._replica.index.count(partitions),
+            index_seq=seq,
+            model=self._embedder.model_id,
+            timings=clock.laps,
+        )
+
+    def _load(
+        self,
+        user: User,
+        text: str,
+        vector: NDArray[np.float32],
+        partitions: Container[int],
+        limit: int,
+        per_document: int,
+        clock: _Clock,
+    ) -> list[FoundPassage]:
+        """Hits become rows through policy. Passages of documents out of date fall out, so more are asked for when too
+        few are left; a suspicious passage goes down, so a few more than needed are looked at."""
+        ask = limit + 10
+        while True:
+            hits = self._replica.index.search(text, vector, partitions=partitions, limit=ask, per_document=per_document)
+            clock.lap("search")
+            found = self._rows(user, hits)
+            clock.lap("load")
+            if len(found) >= limit or len(hits) < ask or ask >= 16 * MAX_LIMIT:
+                return found[:limit]
+            ask *= 4
+
+    def _rows(self, user: User, hits: Sequence[Hit]) -> list[FoundPassage]:
+        today = timezone.localdate()
+        rows = (
+            policy.answerable_chunks(user, today)
+            .defer("embedding")
+            .select_related("document__collection", "version")
+            .in_bulk([hit.chunk_id for hit in hits])
+        )
+        found = [
+            FoundPassage(rows[hit.chunk_id], _trusted(hit.score, rows[hit.chunk_id]), hit.dense, hit.lexical)
+            for hit in hits
+            if hit.chunk_id in rows
+        ]
+        return sorted(found, key=lambda item: (-item.score, str(item.chunk.document_id), item.chunk.ordinal))
+
+
+class _Clock:
+    """Milliseconds between laps; laps of one name add up."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(self.laps.get(name, 0.0) + (now - self._last) * 1000, 3)
+        self._last = now
+
+
+def _trusted(score: float, chunk: Chunk) -> float:
+    """Instruction-like passages count half: a flag for the order, never a matter of access."""
+    return score * 0.5 if chunk.suspicion >= injection.THRESHOLD_DOWNRANK else score
+
+
+_making = threading.Lock()
+_searcher: Searcher | None = None
+
+
+def searcher() -> Searcher:
+    """The process's searcher."""
+    global _searcher
+    with _making:
+        if _searcher is None:
+            _searcher = Searcher(embedder=engines.embedder(), replica=replica.replica())
+        return _searcher

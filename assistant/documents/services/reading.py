@@ -1,0 +1,289 @@
+"""Looking at documents: state, original, pages and their pictures. Knows: who may open which version, and that every
+opening is on record before anything is shown. Does not know: how a page is drawn (`retrieval.parsing`, in a child).
+
+A reader opens the current version, and earlier ones that once answered, since citations point into them. A manager
+opens every version, also one in quarantine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import uuid
+from collections.abc import Collection as Container
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.db.models import QuerySet
+
+from assistant.accounts.models import User
+from assistant.audit import services as audit
+from assistant.documents import policy, storage
+from assistant.documents.models import Document, DocumentVersion, Page, Status
+from assistant.errors import Invalid, NotFound, Unavailable
+from retrieval.errors import ParseError
+from retrieval.parsing import Limits, can_render, render_page
+from retrieval.schema import ParsedPage, TextBox
+
+from .access import document_target
+
+WIDTHS = (400, 800, 1200, 1600)  # pixels; a closed list keeps the cache small
+_LIMITS = Limits(seconds=30.0, cpu_seconds=30, memory_bytes=2048 * 2**20)
+_DRAWING = threading.BoundedSemaphore(2)  # children at once, for each web process
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A document's state as one person may know it: readers see the version that answers, managers the newest."""
+
+    status: str
+    stage: str = ""
+    progress: float = 1.0
+    pages_done: int = 0
+    pages_total: int | None = None
+    error_code: str = ""
+    error: str = ""
+    attempt: int = 0
+    version: int = 1
+    filename: str = ""
+    media_type: str = ""
+    size: int = 0
+    uploaded_at: datetime | None = None
+    warnings: tuple[str, ...] = ()
+    hidden_text: tuple[dict[str, Any], ...] = ()
+    manages: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """An open file; the caller closes it."""
+
+    file: BinaryIO
+    filename: str
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    document: Document
+    version: int
+    current: bool  # of the version that answers now
+    number: int
+    pages: int
+    label: str
+    text: str
+    ocr: bool
+    has_picture: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A page as PNG; for each quote the rectangles where it stands, as fractions (x0, y0, x1, y1) of the page."""
+
+    png: bytes
+    width: int
+    height: int
+    boxes: tuple[tuple[tuple[float, float, float, float], ...], ...] = field(default=())
+
+
+def documents(*, actor: User, collection: str | None = None) -> QuerySet[Document]:
+    """The person's library, newest first, ready for `states`. An unknown or foreign collection raises NotFound."""
+    found = policy.visible_documents(actor)
+    if collection is not None:
+        found = found.filter(collection=policy.get_visible_collection(actor, collection))
+    return found.select_related("collection", "scope", "owner", "current").prefetch_related("versions")
+
+
+def states(*, actor: User, documents: Iterable[Document]) -> list[tuple[Document, State]]:
+    """Each document with its state for this person; one query for the rights of all."""
+    rows = list(documents)
+    managed = set(policy.managed_documents(actor).filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
+    return [(row, _state(row, managed)) for row in rows]
+
+
+def state(*, actor: User, document: Document) -> State:
+    return states(actor=actor, documents=[document])[0][1]
+
+
+def open_original(*, actor: User, document: Document, version: int | None = None) -> Original:
+    """The uploaded file, after the download is on record. Raises NotFound."""
+    row, chosen = _open(actor, document, version)
+    detail = {"version": chosen.number, "sha256": chosen.sha256}
+    audit.record(action="document.downloaded", target=document_target(row.pk), detail=detail)
+    try:
+        file = storage.open_original(chosen.stored)
+    except FileNotFoundError as error:  # deleted a moment ago
+        raise NotFound from error
+    return Original(file, chosen.filename, chosen.media_type, chosen.size)
+
+
+def page(*, actor: User, document: Document, number: int, version: int | None = None) -> PageView:
+    """One page's text, after the viewing is on record. Raises NotFound."""
+    row, chosen = _open(actor, document, version)
+    found = _page(chosen, number)
+    _viewed(row, chosen, number, picture=False)
+    return PageView(
+        document=row,
+        version=chosen.number,
+        current=chosen.pk == row.current_id,
+        number=number,
+        pages=chosen.pages.count(),
+        label=found.label,
+        text=found.text,
+        ocr=found.ocr,
+        has_picture=can_render(chosen.media_type),
+    )
+
+
+def page_picture(
+    *,
+    actor: User,
+    document: Document,
+    number: int,
+    version: int | None = None,
+    width: int = 1200,
+    quotes: Sequence[str] = (),
+) -> Picture:
+    """The page drawn, after the viewing is on record. Raises NotFound (also for kinds without pictures), Invalid,
+    Unavailable when it cannot be drawn now."""
+    if width not in WIDTHS:
+        message = f"Use one of {', '.join(map(str, WIDTHS))}."
+        raise Invalid("The width is not offered.", fields={"width": [message]})
+    if len(quotes) > 20 or any(len(quote) > 4000 for quote in quotes):
+        raise Invalid("Too many or too long quotes.", fields={"quote": ["At most 20 quotes of 4000 characters."]})
+    row, chosen = _open(actor, document, version)
+    found = _page(chosen, number)
+    if not can_render(chosen.media_type):
+        raise NotFound
+    _viewed(row, chosen, number, picture=True)
+    return _drawn(row, chosen, found, width, quotes)
+
+
+def _state(row: Document, managed: Container[uuid.UUID]) -> State:
+    manages = row.pk in managed
+    shown = row.latest if manages or row.current is None else row.current
+    common: dict[str, Any] = {
+        "status": shown.status,
+        "version": shown.number,
+        "filename": shown.filename,
+        "media_type": shown.media_type,
+        "size": shown.size,
+        "uploaded_at": shown.created_at,
+        "pages_done": shown.pages_done,
+        "pages_total": shown.pages_total,
+        "manages": manages,
+    }
+    if not manages:
+        return State(**common)
+    return State(
+        **common,
+        stage=shown.stage,
+        progress=shown.progress,
+        error_code=shown.error_code,
+        error=shown.error,
+        attempt=shown.attempt,
+        warnings=tuple(shown.warnings),
+        hidden_text=tuple(shown.hidden_text),
+    )
+
+
+def _open(actor: User, document: Document, number: int | None) -> tuple[Document, DocumentVersion]:
+    """The version the person may open, current unless numbered. Raises NotFound."""
+    row: Document = policy.get_visible_document(actor, document.pk)
+    manages = policy.managed_documents(actor).filter(pk=row.pk).exists()
+    versions = row.versions.all() if manages else row.versions.filter(status=Status.READY)
+    chosen = row.current or versions.first()
+    if number is not None:
+        chosen = versions.filter(number=number).first()
+    if chosen is None:
+        raise NotFound
+    return row, chosen
+
+
+def _page(version: DocumentVersion, number: int) -> Page:
+    found = version.pages.filter(number=number).first() if 0 < number < 2**31 else None
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _viewed(row: Document, version: DocumentVersion, number: int, *, picture: bool) -> None:
+    detail = {"version": version.number, "page": number, "picture": picture}
+    audit.record(action="document.page_viewed", target=document_target(row.pk), detail=detail)
+
+
+def _drawn(row: Document, version: DocumentVersion, found: Page, width: int, quotes: Sequence[str]) -> Picture:
+    """From the cache, else drawn in a sandboxed child. The cache holds pictures and rectangles, never a quote."""
+    folder = storage.pictures(row.pk)
+    stem = f"{version.number}-{found.number}-{width}"
+    marks = folder / f"{stem}-{hashlib.sha256(chr(0).join(quotes).encode()).hexdigest()[:24]}.json"
+    image = folder / f"{stem}.png"
+    try:
+        known = json.loads(marks.read_bytes())
+        boxes = tuple(tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in quote) for quote in known["boxes"])
+        return Picture(image.read_bytes(), known["width"], known["height"], boxes)
+    except (OSError, ValueError, KeyError):  # not drawn yet, or half a file after a crash: draw it
+        pass
+    with _turn():
+        try:
+            drawn = render_page(
+                storage.path_of(version.stored),
+                found.number,
+                limits=_LIMITS,
+                width=width,
+                quotes=quotes,
+                page=_as_parsed(found) if found.ocr else None,
+                filename=version.filename,
+            )
+        except FileNotFoundError as error:
+            raise NotFound from error
+        except ParseError as error:
+            raise Unavailable("This page cannot be drawn. Read its text instead.", code=error.code) from error
+    picture = Picture(
+        drawn.png,
+        drawn.width,
+        drawn.height,
+        tuple(tuple((box.x0, box.y0, box.x1, box.y1) for box in quote) for quote in drawn.boxes),
+    )
+    facts = {"width": picture.width, "height": picture.height, "boxes": picture.boxes}
+    _keep(image, picture.png)
+    _keep(marks, json.dumps(facts).encode())
+    if not Document.objects.filter(pk=row.pk).exists():  # deleted while it was drawn: its cache must not come back
+        storage.erase_document(row.pk)
+        raise NotFound
+    return picture
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Wait for a free place to draw in; a flood of requests must not become a flood of processes."""
+    if not _DRAWING.acquire(timeout=30):
+        raise Unavailable("Many pages are being drawn now. Try again in a moment.", code="busy", retry_after=5)
+    try:
+        yield
+    finally:
+        _DRAWING.release()
+
+
+def _as_parsed(found: Page) -> ParsedPage:
+    layout = tuple(TextBox(int(a), int(b), *map(float, rest)) for a, b, *rest in found.layout)
+    return ParsedPage(found.number, found.text, label=found.label or None, ocr=found.ocr, layout=layout)
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Write whole or not at all; a full disk costs the cache, not the page."""
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
