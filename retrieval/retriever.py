@@ -79,6 +79,16 @@ class Replica:
             if rows
         )
 
+    def count(self, partitions: Collection[int]) -> int:
+        """Searchable passages in the named partitions."""
+        wanted = {int(partition) for partition in partitions}
+        return sum(
+            int(rows)
+            for part in self._parts
+            for partition, rows in zip(part.segment.partitions, part.counts, strict=True)
+            if int(partition) in wanted
+        )
+
     def apply(self, document_id: str, records: Sequence[IndexRecord]) -> None:
         """Make `records` exactly what is searchable of the document: add, replace, move or (empty) remove.
 
@@ -126,11 +136,13 @@ class Replica:
         partitions: Collection[int],
         limit: int,
         per_document: int,
+        dense_weight: float | None = None,
     ) -> list[Hit]:
         """The best passages of the named partitions, best first, at most `per_document` of one document.
 
         `text` is what BM25 reads, `vector` its embedding of shape (dimension,). No partitions: no hits. Raises
         `IndexMismatch` when the vector does not fit. As many hits are returned as there are, up to `limit`.
+        `dense_weight` 0 is BM25 alone, 1 is the vectors alone; None weighs them for this query.
         """
         query = self._query(vector)
         if not partitions or limit < 1 or per_document < 1:
@@ -141,7 +153,7 @@ class Replica:
         if not total:
             return []
         lexical = _bm25(selections, Counter(tokenize(text)), self.options)
-        share = dense_share(text, self.options.dense_weight)
+        share = dense_share(text, self.options.dense_weight) if dense_weight is None else dense_weight
         depth = max(self.options.candidates, 2 * limit)
         while True:
             hits = self._fused(selections, lexical, query, min(depth, total), share)
