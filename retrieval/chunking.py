@@ -59,10 +59,20 @@ class _Unit:
 
 @dataclass(slots=True)
 class _Section:
-    """Units of one page under one heading (or one table, with its header row among `headings`)."""
+    """Units of one page under one heading, or one table.
 
-    headings: tuple[str, ...]
+    `above` are the headings over its first unit; `path` those over the rest, its own opening headings and a
+    table's header row among them.
+    """
+
+    above: tuple[str, ...]
+    path: tuple[str, ...]
     units: list[_Unit]
+
+    @classmethod
+    def under(cls, path: Sequence[tuple[int, str]]) -> _Section:
+        """An empty section below the open headings."""
+        return cls(_texts(path), _texts(path), [])
 
 
 def passage_text(title: str | None, headings: Sequence[str], text: str) -> str:
@@ -84,39 +94,37 @@ def chunk_document(
     path: list[tuple[int, str]] = []
     for page in document.pages:
         for section in _sections(page, path, cutter):
+            headings = section.above
             for start, end in cutter.cut(section):
-                text = page.text[start:end]
-                chunks.append(Chunk(len(chunks), page.number, section.headings, start, end, text))
+                chunks.append(Chunk(len(chunks), page.number, headings, start, end, page.text[start:end]))
+                headings = section.path
     return chunks
 
 
 def _sections(page: ParsedPage, path: list[tuple[int, str]], cutter: _Cutter) -> Iterator[_Section]:
     """Sections of one page. `path` is the stack of open headings, (level, text); it lives across pages."""
-    section = _Section(_texts(path), [])
+    section = _Section.under(path)
     table_header: str | None = None
     for block in _covering_blocks(page):
         text = page.text[block.char_start : block.char_end].strip()
         is_heading = block.kind == "heading" and len(text) <= _LONGEST_HEADING
+        starts_table = block.kind == "table_row" and table_header is None
+        if table_header is not None and block.kind != "table_row":
+            yield from cutter.split_table(section, table_header)
+            table_header = None
+            section = _Section.under(path)
+        elif (is_heading or starts_table) and any(not unit.heading for unit in section.units):
+            yield section
+            section = _Section.under(path)
         if is_heading:
-            if any(not unit.heading for unit in section.units):
-                yield section
-                section = _Section((), [])
             while path and path[-1][0] >= block.level:
                 path.pop()
             if not section.units:
-                # The heading itself opens the passage's own text: only those above it are its place.
-                section.headings = _texts(path)
+                section.above = _texts(path)  # the heading itself opens the passage's own text
             path.append((block.level, " ".join(text.split())))
-        if block.kind == "table_row":
-            if table_header is None:
-                table_header = " ".join(text.split())
-                if any(not unit.heading for unit in section.units):
-                    yield section
-                    section = _Section(_texts(path), [])
-        elif table_header is not None:
-            yield from cutter.split_table(section, table_header)
-            table_header = None
-            section = _Section(_texts(path[:-1] if is_heading else path), [])
+            section.path = _texts(path)
+        elif starts_table:
+            table_header = " ".join(text.split())[:_LONGEST_HEADING]
         section.units.extend(cutter.units(page.text, block, is_heading))
     if table_header is not None:
         yield from cutter.split_table(section, table_header)
@@ -170,13 +178,13 @@ class _Cutter:
         if not rest:
             yield section
             return
-        yield _Section(section.headings, [unit for unit in section.units if unit.end <= first[1]])
-        headings = (*section.headings, header[:_LONGEST_HEADING])
-        yield _Section(headings, [unit for unit in section.units if unit.start >= first[1]])
+        yield _Section(section.above, section.path, [unit for unit in section.units if unit.end <= first[1]])
+        path = (*section.path, header)
+        yield _Section(path, path, [unit for unit in section.units if unit.start >= first[1]])
 
     def cut(self, section: _Section) -> list[tuple[int, int]]:
         """Spans that cover the section's units in order, each within the budget."""
-        place = passage_text(self._title, section.headings, "")
+        place = passage_text(self._title, section.path, "")
         room = self._options.max_tokens - (self._count([place])[0] if place else 0)
         # A very long path must not starve the passage; the model then cuts the end of the last sentence.
         limit = max(min(self._options.target_tokens, room), self._options.target_tokens // 2)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 class RetrieverOptions:
     """How a replica scores.
 
-    `k1` and `b` are BM25's: 1.2 and 0.75 are the classic values (Robertson and Zaragoza 2009, "The
-    Probabilistic Relevance Framework", section 3.5); Lucene's idf is used. `candidates` rows of each leg
-    take part in the fusion. `dense_weight` is the share of the dense leg for text the model understands.
+    `k1` and `b` are BM25's, within the usual range (Robertson and Zaragoza 2009, "The Probabilistic Relevance
+    Framework", section 3.5; 1.5 is also the default of bm25s); the idf is Lucene's, never negative.
+    `candidates` rows of each leg take part in the fusion. `dense_weight` is the share of the dense leg for
+    text the model understands.
     """
 
-    k1: float = 1.2
+    k1: float = 1.5
     b: float = 0.75
     candidates: int = 100
     dense_weight: float = 0.5

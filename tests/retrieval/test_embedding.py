@@ -1,0 +1,93 @@
+"""The embedder gives the reference's vectors, from the pinned weights, without a connection."""
+
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from retrieval import embedding
+from retrieval.embedding import MiniLMEmbedder, check_weights, model_folder
+from retrieval.errors import EmbedderCorrupt, EmbedderMissing
+
+TEXTS = [
+    "In what country is Normandy located?",
+    "",
+    "员工请假须提前三天",
+    "pump " * 400,
+    "The Normans gave their name to Normandy, a region in France.",
+]
+
+
+def test_vectors_are_those_of_sentence_transformers(embedder):
+    reference = MiniLMEmbedder.load(runtime="torch", threads=1)
+    assert (embedder.runtime, reference.runtime) == ("openvino", "torch")
+    assert embedder.model_id == reference.model_id
+    cosines = (embedder.embed(TEXTS) * reference.embed(TEXTS)).sum(axis=1)
+    assert cosines.min() > 0.999
+
+
+def test_rows_are_unit_vectors_in_the_order_asked(embedder):
+    vectors = embedder.embed(TEXTS)
+    assert vectors.shape == (5, 384)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, rtol=1e-5)
+    alone = np.concatenate([embedder.embed([text]) for text in TEXTS])
+    assert (vectors * alone).sum(axis=1).min() > 0.9999
+    assert embedder.embed([]).shape == (0, 384)
+
+
+def test_a_question_is_nearest_to_its_answer(embedder):
+    question, *others = embedder.embed(TEXTS)
+    assert int(np.argmax(others @ question)) == 3
+
+
+def test_tokens_are_counted_uncut_and_without_special_ones(embedder):
+    assert embedder.count_tokens(["", "pump", "pump " * 400]) == [0, 1, 400]
+
+
+def test_other_weights_are_refused(tmp_path):
+    weights = tmp_path / "model.safetensors"
+    with pytest.raises(EmbedderMissing):
+        check_weights(weights)
+    content = bytearray((model_folder() / "model.safetensors").read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(EmbedderCorrupt):
+        check_weights(weights)
+
+
+def test_a_missing_package_is_a_typed_error(monkeypatch):
+    monkeypatch.setattr(embedding, "PACKAGE", "no_such_package")
+    with pytest.raises(EmbedderMissing):
+        MiniLMEmbedder.load()
+
+
+def test_torch_takes_over_where_openvino_does_not_load(monkeypatch):
+    def broken(folder, threads):
+        raise ImportError("no openvino here")
+
+    monkeypatch.setattr(embedding, "_openvino_run", broken)
+    assert MiniLMEmbedder.load(threads=1).runtime == "torch"
+
+
+SILENT = """
+import sys
+def refuse(event, arguments):
+    if event.startswith("socket."):
+        raise SystemExit(f"opened a socket: {event} {arguments}")
+sys.addaudithook(refuse)
+from retrieval.embedding import MiniLMEmbedder
+MiniLMEmbedder.load(threads=1).embed(["a question"])
+loaded = {name for name in sys.modules if sys.modules[name] is not None}
+assert not any(name.startswith("openvino_telemetry") for name in loaded), "telemetry was imported"
+assert not loaded & {"torch", "transformers"}, "the quick path needs neither"
+print("silent")
+"""
+
+
+def test_embedding_opens_no_socket_and_loads_no_telemetry():
+    done = subprocess.run([sys.executable, "-c", SILENT], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "silent", done.stderr + done.stdout
+    assert socket.socket  # the audit hook lived in the child only
