@@ -5,18 +5,19 @@ Safe to interrupt: a second run continues where the first one stopped.
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
 
-from assistant import demo, observability
+from assistant import observability
 from assistant.accounts import services as accounts
 from assistant.accounts.models import Team, User
+from assistant.demo import company
+from assistant.demo.build import build
 from assistant.documents import services as documents
-from assistant.documents.models import Collection, DocumentVersion, Status
+from assistant.documents.models import Collection, Document, DocumentVersion, Status
 
 Say = Callable[[str], None]
 
@@ -29,20 +30,22 @@ def wanted() -> bool:
     """First run with DEMO on: the demo is not complete, and nobody but demo people is here."""
     if not settings.DEMO or _marker().exists():
         return False
-    return not User.objects.exclude(email__in=[person.email for person in demo.PEOPLE]).exists()
+    return not User.objects.exclude(email__in=[person.email for person in company.PEOPLE]).exists()
 
 
 def load(say: Say) -> dict[str, str]:
     """Create people, teams, collections and grants, upload every document. Returns {email: password} of people who
     never signed in; the passwords are random, and only their hashes are kept."""
-    passwords = _people()
-    administrator = User.objects.get(email=next(p.email for p in demo.PEOPLE if p.role == "administrator"))
+    with observability.context(actor="system", origin="command:up"):
+        passwords = _people()
+    administrator = _administrator()
     with (
         observability.context(actor=f"user:{administrator.pk}", role=administrator.role, origin="command:up"),
         tempfile.TemporaryDirectory(prefix="demo-") as folder,
     ):
         say("Writing the demo company's documents …")
-        manifest = demo.build(Path(folder))
+        manifest = build(Path(folder))
+        _teams(administrator)
         _collections(administrator)
         known = set(DocumentVersion.objects.values_list("document__collection__slug", "filename"))
         pending = [spec for spec in manifest.documents if (spec.collection, spec.filename) not in known]
@@ -59,30 +62,35 @@ def remaining() -> tuple[int, int]:
     return waiting, DocumentVersion.objects.count()
 
 
+def _administrator() -> User:
+    return User.objects.get(email=next(person.email for person in company.PEOPLE if person.role == "administrator"))
+
+
 def _people() -> dict[str, str]:
     passwords: dict[str, str] = {}
-    with observability.context(actor="system", origin="command:up"):
-        for person in demo.PEOPLE:
-            user = User.objects.filter(email=person.email).first()
-            if user is None:
-                user = accounts.create_user(actor=None, email=person.email, name=person.name, role=person.role)
-            if user.last_login is None:
-                passwords[person.email] = secrets.token_urlsafe(12)
-                user.set_password(passwords[person.email])
-                user.save(update_fields=["password"])
-        administrator = User.objects.get(email=next(p.email for p in demo.PEOPLE if p.role == "administrator"))
-        for slug, name in demo.TEAMS:
-            team = Team.objects.filter(slug=slug).first()
-            if team is None:
-                team = accounts.create_team(actor=administrator, slug=slug, name=name)
-            for person in demo.PEOPLE:
-                if slug in person.teams:
-                    accounts.add_member(actor=administrator, team=team, user=User.objects.get(email=person.email))
+    for person in company.PEOPLE:
+        user = User.objects.filter(email=person.email).first()
+        if user is None:
+            user = accounts.create_user(actor=None, email=person.email, name=person.name, role=person.role)
+        if user.last_login is None:
+            passwords[person.email] = accounts.generate_password()
+            accounts.set_password(actor=None, user=user, password=passwords[person.email])
     return passwords
 
 
+def _teams(administrator: User) -> None:
+    for slug in sorted({slug for person in company.PEOPLE for slug in person.teams}):
+        team = Team.objects.filter(slug=slug).first()
+        if team is None:
+            name = slug.upper() if len(slug) == 2 else slug.title()
+            team = accounts.create_team(actor=administrator, slug=slug, name=name)
+        for person in company.PEOPLE:
+            if slug in person.teams:
+                accounts.add_member(actor=administrator, team=team, user=User.objects.get(email=person.email))
+
+
 def _collections(administrator: User) -> None:
-    for spec in demo.COLLECTIONS:
+    for spec in company.COLLECTIONS:
         collection = Collection.objects.filter(slug=spec.slug).first()
         if collection is None:
             collection = documents.create_collection(
@@ -92,11 +100,17 @@ def _collections(administrator: User) -> None:
             documents.grant_collection(actor=administrator, collection=collection, principal=principal, access=access)
 
 
-def _upload(administrator: User, folder: Path, spec: demo.DocumentSpec) -> None:
+def _upload(administrator: User, folder: Path, spec: company.DocumentSpec) -> None:
+    """A document that supersedes another becomes its next version, so that only the newer one answers."""
     collection = Collection.objects.get(slug=spec.collection)
+    older = Document.objects.filter(collection=collection, versions__filename=spec.replaces).first()
     with (folder / spec.filename).open("rb") as file:
+        if older is not None:
+            documents.replace(actor=administrator, document=older, file=file, filename=spec.filename)
+            documents.update_document(actor=administrator, document=older, title=spec.title)
+            return
         document, _ = documents.upload(
             actor=administrator, collection=collection, file=file, filename=spec.filename, title=spec.title
         )
-    for principal in spec.restricted_to:
-        documents.grant_document(actor=administrator, document=document, principal=principal, access="reader")
+    for principal, access in spec.restricted_to:
+        documents.grant_document(actor=administrator, document=document, principal=principal, access=access)

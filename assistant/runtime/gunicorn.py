@@ -2,7 +2,7 @@
 
 import os
 
-bind = os.environ.get("BIND", "0.0.0.0:8000")  # noqa: S104 - inside a container or behind nginx on an internal network
+bind = os.environ.get("BIND", "0.0.0.0:8000")  # inside a container or behind nginx
 workers = int(os.environ.get("WEB_PROCESSES", "2"))
 worker_class = "uvicorn_worker.UvicornWorker"
 graceful_timeout = 10

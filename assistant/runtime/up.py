@@ -40,7 +40,12 @@ def say(text: str) -> None:
 def check(host: str, port: int) -> None:
     """Raises CannotStart when the port is taken, the disk is full or the data directory cannot be written."""
     try:
-        for directory in (settings.DATA_DIR, settings.RUN_DIR, settings.REDIS_SOCKET.parent):
+        for directory in (
+            settings.DATA_DIR,
+            settings.RUN_DIR,
+            settings.REDIS_SOCKET.parent,
+            settings.DATA_DIR / "redis",
+        ):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise CannotStart(
@@ -145,7 +150,7 @@ def _announce(host: str, port: int, passwords: dict[str, str]) -> None:
     if passwords:
         say("\nSign in as one of these (shown once; only hashes are kept):")
         width = max(len(email) for email in passwords)
-        for person in demo_company.demo.PEOPLE:
+        for person in demo_company.company.PEOPLE:
             if person.email in passwords:
                 say(f"  {person.email:<{width}}  {passwords[person.email]}  {person.role}")
     say("\nCtrl-C stops everything.")

@@ -17,7 +17,7 @@ from inference.store import Manifest
 
 
 class Command(BaseCommand):
-    help = "List, import, verify or remove language models. Nothing is downloaded: import reads a folder or a GGUF file."
+    help = "List, import, verify or remove language models. Nothing is downloaded: import reads files."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="do", required=True)
