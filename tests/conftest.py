@@ -85,8 +85,8 @@ def people(db) -> People:
 
     def person(role: str, name: str | None = None) -> User:
         name = name or role
-        return User.objects.create_user(
-            f"{name}@company.example", "correct horse battery", role=role, name=name.title()
+        return User.objects.create(
+            email=f"{name}@company.example", password=_hashed(), role=role, name=name.title()
         )
 
     return People(
