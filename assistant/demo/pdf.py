@@ -58,6 +58,8 @@ class _Styles:
         self.item = ParagraphStyle("item", self.body, leftIndent=14, bulletIndent=2, spaceAfter=3)
         self.cell = ParagraphStyle("cell", self.body, fontSize=9.4, leading=12.6, spaceAfter=0)
         self.head = ParagraphStyle("head", self.cell, fontName="Helvetica-Bold", textColor=colors.white)
+        self.small_cell = ParagraphStyle("small cell", self.cell, fontSize=8, leading=10.5)
+        self.small_head = ParagraphStyle("small head", self.head, fontSize=8, leading=10.5)
         self.small = ParagraphStyle("small", self.body, fontSize=7.6, leading=9.5, textColor=_INK)
         self.title = ParagraphStyle(
             "title", self.body, fontName="Helvetica-Bold", fontSize=20, leading=25, textColor=_INK, spaceAfter=12
@@ -109,13 +111,33 @@ class _Template(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no type
             self.notify("TOCEntry", (0, flowable.toc_text, self.page))
 
 
+def _column_widths(table: Table, font: str, size: float, width: float) -> list[float]:
+    """Widths in points by the length of the longest cell, but never less than its longest word needs.
+
+    Short cells count as one word, so that "TFC 100" or a part number stays on one line wherever the page allows.
+    """
+    columns = list(zip(*table.rows, strict=True))
+    wish = [min(max(max(len(cell.encode("gb18030")) for cell in column), 4), 44) for column in columns]
+
+    def needed(whole: int) -> list[float]:
+        def word_width(cell: str) -> float:
+            words = [cell] if len(cell) <= whole else cell.split() or [cell]
+            return max(float(pdfmetrics.stringWidth(_CJK_RUN.sub(" ", word), font, size)) for word in words)
+
+        return [max(word_width(plain(cell) or " ") for cell in column) + 9 for column in columns]
+
+    for least in (needed(whole=12), needed(whole=0)):
+        if (spare := width - sum(least)) >= 0:
+            return [points + spare * share / sum(wish) for points, share in zip(least, wish, strict=True)]
+    return [width * share / sum(wish) for share in wish]
+
+
 def _table(table: Table, styles: _Styles, width: float) -> LongTable:
-    columns = len(table.rows[0])
-    longest = [max(min(max(len(row[c].encode("gb18030")), 4), 44) for row in table.rows) for c in range(columns)]
+    head, cell = (styles.head, styles.cell) if len(table.rows[0]) < 6 else (styles.small_head, styles.small_cell)
     flow = LongTable(
-        [[Text(_markup(cell), styles.cell if number else styles.head) for cell in row]
-         for number, row in enumerate(table.rows)],
-        colWidths=[width * size / sum(longest) for size in longest], repeatRows=1, spaceBefore=4, spaceAfter=9,
+        [[Text(_markup(text), cell if number else head) for text in row] for number, row in enumerate(table.rows)],
+        colWidths=_column_widths(table, head.fontName, head.fontSize, width),
+        repeatRows=1, spaceBefore=4, spaceAfter=9,
     )  # fmt: skip
     flow.setStyle(
         TableStyle([
