@@ -57,6 +57,28 @@ def _clean_redis(redis_server: str) -> Iterator[None]:
     redis_client().flushall()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _flush_in_spite_of_the_audit_triggers() -> Iterator[None]:
+    """A transactional test ends by emptying every table, which the audit tables refuse: their triggers step aside."""
+    from django.db import connection
+    from django.test import TransactionTestCase
+
+    from assistant.audit import triggers
+
+    teardown = TransactionTestCase._fixture_teardown
+
+    def flush(case: TransactionTestCase) -> None:
+        triggers.remove(connection)
+        try:
+            teardown(case)
+        finally:
+            triggers.install(connection)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", flush)
+        yield
+
+
 @dataclass(frozen=True)
 class People:
     """The personas of every permission test. `outsider` is an employee without team or grant."""

@@ -338,5 +338,5 @@ def _sleep_until_news(answer_id: UUID, position: str, seconds: float) -> str:
     except redis.RedisError:
         time.sleep(min(seconds, 0.2))
         return position
-    entries: list[tuple[str, dict[str, str]]] = found[0][1] if found else []
+    entries = streaming.entries_of(found)
     return entries[-1][0] if entries else position

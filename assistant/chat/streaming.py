@@ -63,6 +63,11 @@ def dumps(data: Any) -> str:
     return json.dumps(data, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":"))
 
 
+def entries_of(found: Any) -> list[tuple[str, dict[str, str]]]:
+    """The entries of XREAD's reply for one stream; empty when there were none."""
+    return list(found[0][1]) if found else []
+
+
 def _opened(fields: dict[str, str]) -> Any:
     return json.loads(sealed.unseal(fields["data"], seconds=2 * LIVE_SECONDS))
 
@@ -163,8 +168,9 @@ class _Reader:
     async def learn_sources(self) -> None:
         """A resuming reader must know which documents the text rests on, to be refused it when one is taken away."""
         try:
-            for _, fields in await self._client.xrange(stream_key(self._answer_id)):
-                if fields.get("event") == "sources":
+            found = await self._client.xread({stream_key(self._answer_id): "0-0"})
+            for _, fields in entries_of(found):
+                if fields["event"] == "sources":
                     self._note(_opened(fields))
         except redis.RedisError:
             return  # the stream is gone: there is nothing to show from it either
@@ -178,8 +184,7 @@ class _Reader:
             if wait:
                 await asyncio.sleep(LOOK_SECONDS / 2)
             return []
-        entries = found[0][1] if found else []
-        return [Event(id, fields["event"], _opened(fields)) for id, fields in entries]
+        return [Event(id, fields["event"], _opened(fields)) for id, fields in entries_of(found)]
 
     async def glance(self) -> _Glance | None:
         return await sync_to_async(self._glance, thread_sensitive=False)()
