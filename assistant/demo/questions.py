@@ -11,9 +11,9 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class Question:
     """`answers` are acceptable strings that stand verbatim on `page` (1-based) of `document`; an unanswerable
-    question has none, and `absent` are strings that stand in no document the asker may read. `asker` may read the
-    document, the people in `denied` must not be shown it. `follows` is the id of the question asked just before
-    in the same conversation.
+    question has none, and `absent` are strings that stand in no document the asker may read. `also` are other places
+    (document, page) that say the same. `asker` may read the document, the people in `denied` must not be shown it.
+    `follows` is the id of the question asked just before in the same conversation.
     """
 
     id: str
@@ -27,6 +27,7 @@ class Question:
     denied: tuple[str, ...]
     follows: str | None
     absent: tuple[str, ...]
+    also: tuple[tuple[str, int], ...]
 
 
 def load_questions(path: Path = Path(__file__).parent / "questions.jsonl") -> list[Question]:
@@ -45,6 +46,7 @@ def load_questions(path: Path = Path(__file__).parent / "questions.jsonl") -> li
             denied=tuple(row["denied"]),
             follows=row.get("follows"),
             absent=tuple(row.get("absent", ())),
+            also=tuple((document, page) for document, page in row.get("also", ())),
         )
         for row in rows
     ]

@@ -165,6 +165,8 @@ def test_answer_stands_on_the_named_page(question: Question, pages):
     assert question.answers
     for answer in question.answers:
         assert squash(answer) in text
+    for document, page in question.also:
+        assert any(squash(answer) in squash(pages[document][page - 1]) for answer in question.answers)
 
 
 def test_askers_may_read_the_answer_and_everyone_else_is_denied(built):
