@@ -11,10 +11,13 @@ import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+
+from assistant import egress
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -325,6 +328,9 @@ ANSWER_QUEUE_LIMIT = env_int("ANSWER_QUEUE_LIMIT", 64, minimum=2)  # unfinished 
 INGESTION_PROCESSES = env_int("INGESTION_PROCESSES", 2, minimum=1)
 ANSWER_DEADLINE_SECONDS = env_int("ANSWER_DEADLINE_SECONDS", 120, minimum=5)
 
+# Python code of this process may connect to this machine and to these hosts, nowhere else.
+EGRESS_ALLOW = env_list("EGRESS_ALLOW")
+egress.install([DATABASES["default"]["HOST"], urlsplit(REDIS_URL).hostname, *EGRESS_ALLOW])
 METRICS_CLIENTS = env_list("METRICS_CLIENTS", "127.0.0.0/8,::1/128")
 USE_X_FORWARDED_HOST = False
 LOGGING: dict[str, Any] = {

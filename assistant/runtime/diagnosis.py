@@ -18,7 +18,7 @@ from typing import Any, Literal
 import psutil
 from django.conf import settings
 
-from assistant import checks, health
+from assistant import checks, egress, health
 
 Level = Literal["good", "note", "warning", "error"]
 
@@ -142,6 +142,16 @@ def _privacy() -> Iterator[Finding]:
         "error" if wrong else "good",
         f"Offline flags not in force: {', '.join(wrong)}." if wrong else "Offline flags are in force in every process.",
         "Start processes through manage.py, celery or asgi: settings enforce the flags." if wrong else "",
+    )
+
+
+    hosts = ", ".join(egress.allowed_hosts()) or "none"
+    yield Finding(
+        "privacy.egress",
+        "good" if egress.in_force() else "error",
+        f"Connections to other machines are refused; services allowed by name: {hosts}."
+        if egress.in_force()
+        else "The egress guard is not in force.",
     )
 
 

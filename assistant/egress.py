@@ -1,0 +1,109 @@
+"""Nothing leaves: every connection our Python code opens to anywhere but this machine and the named services is refused.
+
+An interpreter audit hook (PEP 578) that cannot be removed once installed. Covers libraries too, since they go through the
+same sockets; native code with sockets of its own (libpq, say) is covered by the deployment's network instead
+(deploy/compose.yml: a network without a way out; deploy/systemd: IPAddressDeny). Knows addresses; nothing of the product.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_RESOLVE_SECONDS = 60.0
+_allowed_hosts: frozenset[str] = frozenset()
+_installed = False
+_resolved: dict[str, tuple[float, frozenset[str]]] = {}
+_resolving = threading.local()
+_refused: deque[str] = deque(maxlen=100)
+
+
+class EgressRefused(PermissionError):
+    """A connection outside was tried. The message names the address and how to allow one that is meant."""
+
+
+def install(hosts: Iterable[str | None]) -> None:
+    """Put the guard in force for the rest of the process; `hosts` are the services it may reach besides loopback."""
+    global _allowed_hosts, _installed
+    _allowed_hosts = frozenset(host.lower() for host in hosts if host)
+    if not _installed:
+        _installed = True
+        sys.addaudithook(_hook)
+
+
+def in_force() -> bool:
+    return _installed
+
+
+def allowed_hosts() -> list[str]:
+    return sorted(_allowed_hosts)
+
+
+def refused() -> list[str]:
+    """Addresses refused in this process, oldest first (the last hundred)."""
+    return list(_refused)
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in {"socket.connect", "socket.sendto"}:
+        connection, address = arguments[0], arguments[1]
+        if connection.family in {socket.AF_INET, socket.AF_INET6} and not _address_allowed(str(address[0])):
+            _refuse(f"{address[0]}:{address[1]}")
+    elif event in {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}:
+        host = arguments[0]
+        name = host.decode() if isinstance(host, bytes) else host
+        if name and not _name_allowed(str(name)):
+            _refuse(str(name))
+
+
+def _refuse(target: str) -> None:
+    _refused.append(target)
+    logger.error("refused a connection to %s", target)
+    raise EgressRefused(f"Connections outside are refused: {target}. Services of your own are named in EGRESS_ALLOW.")
+
+
+def _name_allowed(name: str) -> bool:
+    if name.lower() in _allowed_hosts or name.lower() in {"localhost", socket.gethostname().lower()}:
+        return True
+    try:
+        ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    return _address_allowed(name)
+
+
+def _address_allowed(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return _name_allowed(address)
+    if parsed.is_loopback or parsed.is_unspecified or str(parsed) in _allowed_hosts:
+        return True
+    return any(str(parsed) in _addresses(host) for host in _allowed_hosts)
+
+
+def _addresses(host: str) -> frozenset[str]:
+    """What an allowed name resolves to now, remembered for a minute."""
+    known = _resolved.get(host)
+    if known and known[0] > time.monotonic():
+        return known[1]
+    if getattr(_resolving, "active", False):
+        return frozenset()
+    _resolving.active = True
+    try:
+        found = frozenset(str(entry[4][0]) for entry in socket.getaddrinfo(host, None))
+    except OSError:
+        found = frozenset()
+    finally:
+        _resolving.active = False
+    _resolved[host] = (time.monotonic() + _RESOLVE_SECONDS, found)
+    return found

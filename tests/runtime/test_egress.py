@@ -1,0 +1,72 @@
+"""The guard is tested in processes of its own: an audit hook cannot be taken back."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import socket, sys
+from assistant import egress
+egress.install({allowed!r})
+{code}
+"""
+
+
+def run(code: str, allowed: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    program = PROGRAM.format(code=code, allowed=allowed)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+
+OUTSIDE = [
+    "socket.create_connection(('192.0.2.1', 80), timeout=1)",
+    "socket.create_connection(('2001:db8::1', 80), timeout=1)",
+    "socket.getaddrinfo('huggingface.example', 443)",
+    "socket.gethostbyname('telemetry.example')",
+    "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))",
+    "import urllib.request; urllib.request.urlopen('http://192.0.2.1/', timeout=1)",
+    "import httpx; httpx.get('https://updates.example/')",
+]
+
+
+@pytest.mark.parametrize("code", OUTSIDE)
+def test_connection_outside_is_refused(code):
+    done = run(code)
+    assert done.returncode != 0
+    assert "Connections outside are refused" in done.stderr
+
+
+def test_loopback_and_unix_sockets_work(tmp_path):
+    code = f"""
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(server.getsockname(), timeout=5)
+unix = socket.socket(socket.AF_UNIX); unix.bind({str(tmp_path / "s")!r}); unix.listen()
+client = socket.socket(socket.AF_UNIX); client.connect({str(tmp_path / "s")!r})
+socket.getaddrinfo("localhost", 80)
+print("fine", egress.refused())
+"""
+    done = run(code)
+    assert done.stdout.strip() == "fine []", done.stderr
+
+
+def test_named_services_are_allowed_and_others_still_refused():
+    code = """
+try:
+    socket.create_connection(("192.0.2.7", 5432), timeout=0.2)
+except egress.EgressRefused:
+    raise SystemExit("an allowed address was refused")
+except OSError:
+    pass
+try:
+    socket.create_connection(("192.0.2.8", 5432), timeout=0.2)
+except egress.EgressRefused:
+    print(egress.refused())
+"""
+    done = run(code, ("192.0.2.7",))
+    assert done.stdout.strip() == "['192.0.2.8']", done.stderr
+
+
+def test_guard_is_in_force_in_the_product():
+    from assistant import egress
+
+    assert egress.in_force()
