@@ -32,6 +32,9 @@ from django.conf import settings  # noqa: E402
 
 settings.STATIC_ROOT.mkdir(exist_ok=True)
 settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A real file, as in production: threads and processes have connections of their own and wait for each other.
+    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(_DATA / "test.sqlite3")
 atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
 
 
@@ -59,11 +62,14 @@ def _clean_redis(redis_server: str) -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _flush_in_spite_of_the_audit_triggers() -> Iterator[None]:
-    """A transactional test ends by emptying every table, which the audit tables refuse: their triggers step aside."""
+    """A transactional test ends by emptying every table, which the audit tables refuse: their triggers step aside.
+
+    The files that remember the audit log go with it.
+    """
     from django.db import connection
     from django.test import TransactionTestCase
 
-    from assistant.audit import triggers
+    from assistant.audit import services, triggers
 
     teardown = TransactionTestCase._fixture_teardown
 
@@ -73,6 +79,7 @@ def _flush_in_spite_of_the_audit_triggers() -> Iterator[None]:
             teardown(case)
         finally:
             triggers.install(connection)
+            shutil.rmtree(services.directory(), ignore_errors=True)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", flush)
@@ -107,9 +114,7 @@ def people(db) -> People:
 
     def person(role: str, name: str | None = None) -> User:
         name = name or role
-        return User.objects.create(
-            email=f"{name}@company.example", password=_hashed(), role=role, name=name.title()
-        )
+        return User.objects.create(email=f"{name}@company.example", password=_hashed(), role=role, name=name.title())
 
     return People(
         employee=person("employee"),

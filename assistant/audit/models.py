@@ -12,6 +12,7 @@ class AuditEvent(models.Model):
     """One link of the chain. Rows are never updated or deleted; triggers refuse it (see migrations)."""
 
     seq = models.BigIntegerField(primary_key=True)  # contiguous from 1; assigned under a lock, never by a sequence
+    schema = models.PositiveSmallIntegerField()  # catalogue.VERSION at the time
     at = models.DateTimeField()
     request_id = models.CharField(max_length=64, blank=True)
     actor = models.CharField(max_length=64)  # "user:12", "system", "anonymous"
@@ -46,7 +47,7 @@ class AuditContent(models.Model):
     """Texts of an event (a question, say), encrypted and erasable; the chain holds only a salted commitment."""
 
     event = models.OneToOneField(AuditEvent, on_delete=models.PROTECT, primary_key=True, related_name="content")
-    salt = models.BinaryField(max_length=32)
+    salt = models.BinaryField()  # erased together with the text: the commitment alone then tells nothing
     ciphertext = models.BinaryField(null=True)
     erased_at = models.DateTimeField(null=True)
 

@@ -1,0 +1,91 @@
+"""Every action that the audit log knows. Knows: names, words for people, weight. Does not know: who does them where.
+
+A new action is a new line and a new VERSION; an action never changes its meaning. Recording an unknown action is a
+programming error. Severity follows CEF: 0 (routine) to 10.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VERSION = 1
+OUTCOMES = ("intent", "success", "refused", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    name: str
+    words: str
+    severity: int
+
+
+_LINES = """
+auth.sign_in                3 Signed in
+auth.sign_out               1 Signed out
+auth.refused                6 Sign-in refused
+access.denied               6 Access denied
+account.created             5 Person created
+account.changed             5 Person changed
+account.disabled            6 Person disabled
+account.enabled             6 Person enabled
+account.password_changed    5 Password changed
+account.exported            5 Personal data exported
+account.erased              7 Person erased
+team.created                4 Team created
+team.changed                4 Team changed
+team.deleted                5 Team deleted
+team.member_added           5 Member added to a team
+team.member_removed         5 Member removed from a team
+token.issued                6 API token issued
+token.revoked               4 API token revoked
+collection.created          4 Collection created
+collection.changed          4 Collection changed
+collection.deleted          7 Collection deleted
+grant.added                 6 Access granted
+grant.changed               6 Access changed
+grant.removed               5 Access revoked
+document.uploaded           3 Document uploaded
+document.ready              1 Document ready
+document.failed             4 Document could not be read
+document.cancelled          3 Reading of a document cancelled
+document.retried            2 Reading of a document tried again
+document.quarantined        6 Document quarantined
+document.released           6 Document released from quarantine
+document.replaced           4 Document replaced by a new version
+document.changed            3 Document's facts changed
+document.moved              5 Document moved
+document.restricted         5 Document restricted
+document.unrestricted       6 Restriction of a document lifted
+document.deleted            6 Document deleted
+document.erased             6 Document's content erased
+document.downloaded         4 Original downloaded
+document.page_viewed        2 Page of a document viewed
+search.asked                2 Search asked
+search.shown                2 Search results shown
+answer.asked                2 Question asked
+answer.shown                2 Answer shown
+answer.refused              4 Question refused
+answer.cancelled            1 Answer cancelled
+answer.failed               4 Answer failed
+answer.viewed               1 Answer viewed again
+answer.withheld             4 Answer withheld from its owner
+answer.feedback             1 Feedback on an answer
+conversation.changed        1 Conversation renamed
+conversation.restored       1 Conversation restored
+conversation.deleted        3 Conversation deleted
+conversation.erased         3 Conversation erased
+conversation.exported       4 Conversation exported
+model.changed               7 Model installed or chosen
+setting.changed             7 Setting changed
+audit.viewed                3 Audit log viewed
+audit.verified              3 Audit log verified
+audit.exported              5 Audit log exported
+audit.content_opened        8 Audited text opened
+audit.content_erased        6 Audited text erased
+audit.segment_sealed        1 Audit segment sealed
+"""
+
+ACTIONS: dict[str, Action] = {
+    name: Action(name, words, int(severity))
+    for name, severity, words in (line.split(maxsplit=2) for line in _LINES.strip().splitlines())
+}
