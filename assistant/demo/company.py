@@ -102,6 +102,7 @@ _SUGGESTED = {
         "How long may I work from another EU country?",
         "去上海出差的住宿标准是多少？",
         "年假可以结转到第二年吗？",
+        "出差结束后多久之内要提交报销申请？",
     ],
     "engineering": [
         "Which torque do the casing bolts of the TFC 100 need?",
