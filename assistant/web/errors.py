@@ -1,0 +1,87 @@
+"""The one handler of the HTML room: every expected failure becomes a page with its status, in one voice.
+
+Knows: `assistant.errors` and HTTP. Does not know: what was attempted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext
+
+from assistant import errors, observability
+
+from . import wording
+
+View = Callable[..., HttpResponseBase]
+
+
+def page(request: HttpRequest, error: errors.AssistantError) -> HttpResponse:
+    """The page of an error: what happened, what to do, the number to give to whom one asks."""
+    heading, advice = wording.error_page(error.status)
+    detail = wording.error_detail(error)
+    response = render(
+        request,
+        "web/error.html",
+        {
+            "status": error.status,
+            "heading": heading,
+            "advice": advice,
+            "detail": detail if detail != heading else "",
+            "request_id": observability.current().request_id,
+        },
+        status=error.status,
+    )
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def guarded(view: View, *, public: bool = False) -> View:
+    """A view of this room: asks to sign in first, and lets expected failures become pages."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not public and not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        try:
+            return view(request, *args, **kwargs)
+        except errors.NotAuthenticated:
+            return redirect_to_login(request.get_full_path())
+        except errors.AssistantError as error:
+            return page(request, error)
+
+    return wrapped
+
+
+def bad_request(request: HttpRequest, exception: SuspiciousOperation | None = None) -> HttpResponse:
+    return page(request, errors.Invalid())
+
+
+def permission_denied(request: HttpRequest, exception: PermissionDenied | None = None) -> HttpResponse:
+    return page(request, errors.PermissionRefused())
+
+
+def page_not_found(request: HttpRequest, exception: Http404 | None = None) -> HttpResponse:
+    return page(request, errors.NotFound())
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Named by CSRF_FAILURE_VIEW: a form that lay open longer than its session."""
+    return page(
+        request, errors.PermissionRefused(gettext("This form is out of date. Go back, reload, and send it again."))
+    )
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Must not fail itself: a page without database, session or context processors."""
+    from django.template import loader
+
+    body = loader.get_template("500.html").render({"request_id": observability.current().request_id})
+    return HttpResponse(body, status=500)

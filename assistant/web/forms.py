@@ -1,0 +1,207 @@
+"""What people type, checked for shape only: rules are the services'. Knows fields and words, no domain object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from assistant.accounts.roles import Role
+from assistant.accounts.services import TOKEN_SCOPES
+from assistant.documents.models import Access
+
+from .wording import TOKEN_SCOPE_WORDS
+
+
+class Form(forms.Form):
+    """A form of this room: no colon after labels, errors are printed by the `field` part."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
+
+
+class FilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """One or more files; `clean` gives a list."""
+
+    widget = FilesInput
+
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
+        one = super().clean
+        items = data if isinstance(data, list | tuple) else [data]
+        return [one(item, initial) for item in items] or [one(None, initial)]
+
+
+class DateInput(forms.DateInput):
+    input_type = "date"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format="%Y-%m-%d", **kwargs)
+
+
+class AskForm(Form):
+    question = forms.CharField(label=_("Your question"), strip=True, widget=forms.Textarea(attrs={"rows": 1}))
+    collections = forms.MultipleChoiceField(
+        label=_("Only in these collections"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    def __init__(self, *args: Any, collections: list[tuple[str, str]] = [], **kwargs: Any) -> None:  # noqa: B006
+        super().__init__(*args, **kwargs)
+        field = self.fields["collections"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = collections
+
+
+class RenameForm(Form):
+    title = forms.CharField(label=_("Title"), max_length=200)
+
+
+class FeedbackForm(Form):
+    good = forms.TypedChoiceField(
+        choices=[("yes", _("Good")), ("no", _("Not good"))], coerce=lambda value: value == "yes"
+    )
+    reason = forms.CharField(label=_("What was wrong or missing?"), required=False, max_length=500)
+
+
+class CollectionForm(Form):
+    name = forms.CharField(label=_("Name"), max_length=120)
+    slug = forms.CharField(
+        label=_("Short name"),
+        max_length=60,
+        help_text=_("For addresses and tools: small letters, digits and hyphens. It cannot be changed later."),
+    )
+    description = forms.CharField(
+        label=_("Description"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class CollectionDetailsForm(Form):
+    name = forms.CharField(label=_("Name"), max_length=120)
+    description = forms.CharField(
+        label=_("Description"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class UploadForm(Form):
+    file = FilesField(label=_("Files"))
+
+
+class VersionForm(Form):
+    file = forms.FileField(label=_("File"))
+
+
+class GrantForm(Form):
+    """`principal` is typed the way the API names it, or chosen by kind and name."""
+
+    kind = forms.ChoiceField(
+        label=_("Who"),
+        choices=[("everyone", _("Everyone")), ("team", _("A team")), ("user", _("A person"))],
+        initial="team",
+    )
+    who = forms.CharField(
+        label=_("Team or e-mail"),
+        required=False,
+        max_length=254,
+        help_text=_("The team's short name, or the person's e-mail address."),
+    )
+    access = forms.ChoiceField(label=_("May"), choices=[])
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        access = self.fields["access"]
+        assert isinstance(access, forms.ChoiceField)
+        access.choices = [(Access.READER.value, _("read")), (Access.CURATOR.value, _("read and curate"))]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        kind, who = cleaned.get("kind"), (cleaned.get("who") or "").strip()
+        if kind in {"team", "user"} and not who:
+            self.add_error("who", _("Say which team or person."))
+        cleaned["principal"] = "everyone" if kind == "everyone" else f"{kind}:{who}"
+        return cleaned
+
+
+class DocumentForm(Form):
+    title = forms.CharField(label=_("Title"), max_length=300)
+    valid_from = forms.DateField(label=_("Valid from"), required=False, widget=DateInput())
+    valid_until = forms.DateField(
+        label=_("Valid until"),
+        required=False,
+        widget=DateInput(),
+        help_text=_("Outside these days the document stays here but does not answer questions."),
+    )
+
+
+class MoveForm(Form):
+    collection = forms.ChoiceField(label=_("Move to"))
+
+    def __init__(self, *args: Any, collections: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["collection"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = collections
+
+
+class PersonForm(Form):
+    email = forms.EmailField(label=_("E-mail"), max_length=254)
+    name = forms.CharField(label=_("Name"), required=False, max_length=150)
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
+
+
+class PersonDetailsForm(Form):
+    name = forms.CharField(label=_("Name"), required=False, max_length=150)
+    role = forms.ChoiceField(
+        label=_("Role"), choices=Role.choices, help_text=_("A new role ends the sessions this person has open.")
+    )
+
+
+class TeamForm(Form):
+    name = forms.CharField(label=_("Name"), max_length=120)
+    slug = forms.CharField(
+        label=_("Short name"),
+        max_length=60,
+        help_text=_("Small letters, digits and hyphens. It cannot be changed later."),
+    )
+
+
+class TeamNameForm(Form):
+    name = forms.CharField(label=_("Name"), max_length=120)
+
+
+class MemberForm(Form):
+    email = forms.EmailField(label=_("E-mail of the person"), max_length=254)
+
+
+class TokenForm(Form):
+    name = forms.CharField(
+        label=_("Name"), max_length=100, help_text=_("What uses it, so that you recognise it later.")
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("What it may do"),
+        choices=[(scope, TOKEN_SCOPE_WORDS.get(scope, scope)) for scope in TOKEN_SCOPES],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Nothing ticked: everything you may do yourself."),
+    )
+    days = forms.TypedChoiceField(
+        label=_("Valid for"),
+        coerce=int,
+        choices=[(30, _("30 days")), (90, _("90 days")), (365, _("One year")), (0, _("Until revoked"))],
+        initial=90,
+    )
+
+
+class AuditFilterForm(Form):
+    """Filters live in the address; all are optional and unknown values are told, not ignored."""
+
+    actor = forms.CharField(label=_("Person"), required=False, max_length=254)
+    action = forms.CharField(label=_("What"), required=False, max_length=64)
+    outcome = forms.CharField(label=_("Outcome"), required=False, max_length=20)
+    target = forms.CharField(label=_("About (id)"), required=False, max_length=64)
+    since = forms.DateField(label=_("From"), required=False, widget=DateInput())
+    until = forms.DateField(label=_("To"), required=False, widget=DateInput())

@@ -1,0 +1,121 @@
+"""From answer text to parts that a template prints: paragraphs, lists, sentences, markers.
+
+Pure: values in, dataclasses out. A closed subset of Markdown (paragraphs, "-" and "1." lists); nothing else in model
+text has a meaning, and escaping stays the template's. `static/web/js/prose.js` follows the same rules while streaming.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, Literal, Protocol, TypeVar
+
+Kind = Literal["p", "ul", "ol"]
+
+_BULLET = re.compile(r"^\s*[-*•]\s+")
+_NUMBER = re.compile(r"^\s*\d{1,3}[.)、]\s+")
+_OPENING = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)、])\s*$")  # a list sign that was split off as a sentence of its own
+
+
+class Part(Protocol):
+    """What is needed of a sentence: `chat.presentation.SentenceView` has it."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def markers(self) -> tuple[int, ...]: ...
+    @property
+    def verified(self) -> bool: ...
+    @property
+    def breaks(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence without its markers. `gap` says whether a space stands before it."""
+
+    text: str
+    markers: tuple[int, ...]
+    verified: bool
+    gap: bool
+
+
+@dataclass(slots=True)
+class Block:
+    """A paragraph (an item per line) or a list (an item per entry)."""
+
+    kind: Kind
+    items: list[list[Sentence]] = field(default_factory=list)
+
+
+def blocks(parts: Sequence[Part]) -> list[Block]:
+    """Paragraphs and lists of an answer, from its sentences in order."""
+    result: list[Block] = []
+    sign = ""
+    starts_line, starts_block = True, True
+    for part in parts:
+        if part.breaks and result:
+            starts_line, starts_block = True, starts_block or part.breaks > 1
+        text = sign + part.text
+        sign = ""
+        if starts_line and _OPENING.match(text):
+            sign = text.rstrip() + " "
+            continue
+        kind: Kind = (
+            "ul" if starts_line and _BULLET.match(text) else "ol" if starts_line and _NUMBER.match(text) else "p"
+        )
+        sentence = Sentence(text, part.markers, part.verified, gap=False)
+        if kind != "p":
+            text = (_BULLET if kind == "ul" else _NUMBER).sub("", text)
+            if not result or result[-1].kind != kind:
+                result.append(Block(kind))
+            result[-1].items.append([replace(sentence, text=text)])
+        elif starts_line and (starts_block or not result or result[-1].kind != "p"):
+            result.append(Block("p", [[sentence]]))
+        elif starts_line:
+            result[-1].items.append([sentence])
+        else:
+            line = result[-1].items[-1]
+            line.append(replace(sentence, gap=_needs_gap(line[-1].text, text)))
+        starts_line = starts_block = False
+    return result
+
+
+def _needs_gap(before: str, after: str) -> bool:
+    """Chinese and Japanese sentences follow each other without a space."""
+    return not (before[-1:] in "。！？；」』”）" or before[-1:].isspace() or after[:1].isspace())
+
+
+class Marked(Protocol):
+    """What is needed of a quotation: `chat.presentation.CitationView` has it."""
+
+    @property
+    def marker(self) -> int: ...
+
+
+Quote = TypeVar("Quote", bound=Marked)
+
+
+@dataclass(slots=True)
+class Source(Generic[Quote]):
+    """What one marker stands for: a passage, with one or several quotations from it."""
+
+    marker: int
+    quotes: list[Quote] = field(default_factory=list)
+
+
+def sources(citations: Iterable[Quote]) -> list[Source[Quote]]:
+    """Quotations gathered by marker, in the order of the markers."""
+    found: dict[int, Source[Quote]] = {}
+    for citation in citations:
+        found.setdefault(citation.marker, Source(citation.marker)).quotes.append(citation)
+    return [found[marker] for marker in sorted(found)]
+
+
+def around(text: str, quote: str) -> tuple[str, str, str]:
+    """(before, quote, after): the quote in its paragraph; ("", quote, "") when it does not stand there word for word."""
+    at = text.find(quote)
+    if at < 0 or not quote:
+        return "", quote or text, ""
+    return text[:at], quote, text[at + len(quote) :]

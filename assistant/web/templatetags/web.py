@@ -1,0 +1,139 @@
+"""Tags of the pages: the frame's navigation, answer text, times, and query strings. Nothing here reads the database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.forms import BoundField
+from django.template import Context
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from assistant.accounts.roles import Duty, has_duty
+from assistant.web import pages, rendering, wording
+
+register = template.Library()
+
+# (address name, words, duty needed, other places where it is marked as current)
+_PAGES = (
+    ("web:ask", _("Ask"), Duty.ASK, ()),
+    ("web:conversations", _("Conversations"), Duty.ASK, ("conversation",)),
+    ("web:library", _("Library"), Duty.ASK, ("collection", "document", "upload", "new-version", "search")),
+    ("web:people", _("People"), Duty.MANAGE_PEOPLE, ("person", "team")),
+    ("web:models", _("Models"), Duty.MANAGE_MODELS, ()),
+    ("web:health", _("Health"), Duty.MANAGE_MODELS, ()),
+    ("web:audit", _("Audit"), Duty.REVIEW_AUDIT, ("audit-",)),
+)
+
+
+@register.simple_tag(takes_context=True)
+def navigation(context: Context) -> list[dict[str, Any]]:
+    """The pages this person's role includes, the current one marked."""
+    request = context.get("request")
+    if request is None or not getattr(request, "user", None) or not request.user.is_authenticated:
+        return []
+    here = getattr(request.resolver_match, "url_name", None) or ""
+    return [
+        {
+            "url": reverse(name),
+            "words": words,
+            "current": here == name.partition(":")[2] or any(here.startswith(prefix) for prefix in others),
+        }
+        for name, words, duty, others in _PAGES
+        if has_duty(request.user, duty)
+    ]
+
+
+@register.simple_tag
+def script_words() -> dict[str, str]:
+    """The sentences that scripts may say, in the reader's language."""
+    return wording.script_words()
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: Context) -> str:
+    """ "light" or "dark" when the person chose one; "" follows the device."""
+    request = context.get("request")
+    chosen = request.COOKIES.get("theme", "") if request is not None else ""
+    return chosen if chosen in {"light", "dark"} else ""
+
+
+@register.simple_tag(takes_context=True)
+def query(context: Context, **changes: str) -> str:
+    """This page's query string with changes."""
+    return pages.address(context["request"], **changes)
+
+
+@register.simple_tag
+def answer_blocks(view: Any) -> list[rendering.Block]:
+    """The finished answer as paragraphs, lists and sentences."""
+    return rendering.blocks(view.sentences)
+
+
+@register.simple_tag
+def answer_sources(view: Any) -> list[rendering.Source[Any]]:
+    """The source cards of an answer: its quotations by marker."""
+    return rendering.sources(view.citations)
+
+
+@register.simple_tag
+def not_answered(view: Any) -> tuple[str, str]:
+    """(heading, what to try next) of an answer without text."""
+    return wording.not_answered(view.outcome, view.reason)
+
+
+@register.simple_tag
+def around(text: str, quote: str) -> tuple[str, str, str]:
+    """(before, quote, after) of a quote in its paragraph."""
+    return rendering.around(text, quote)
+
+
+@register.filter
+def moment(value: datetime | None) -> dict[str, str]:
+    """A time for people ("14:05 today" grows older as "3 May 2026, 14:05") and for machines."""
+    return wording.moment(value) if value else {"words": gettext("never"), "iso": ""}
+
+
+@register.filter
+def is_today(value: datetime) -> bool:
+    return timezone.localdate(value) == timezone.localdate()
+
+
+@register.filter
+def say(value: str) -> str:
+    """A fixed English sentence of the domain in the reader's language."""
+    return gettext(value) if value else ""
+
+
+@register.simple_tag
+def widget(field: BoundField, extra: str = "") -> Any:
+    """The widget with what assistive technology needs: the hint, the error, and that it is wrong.
+
+    `extra` is "name=value;name=value"."""
+    given: dict[str, str | bool] = dict(part.partition("=")[::2] for part in extra.split(";") if part)
+    described = []
+    if field.help_text:
+        described.append(f"{field.auto_id}_hint")
+    if field.errors:
+        described.append(f"{field.auto_id}_error")
+        given["aria-invalid"] = "true"
+    if described:
+        given["aria-describedby"] = " ".join(described)
+    return field.as_widget(attrs=given)
+
+
+for _name in (
+    "state",
+    "media_kind",
+    "size_words",
+    "action_words",
+    "outcome_words",
+    "reason_words",
+    "scope_words",
+    "duration",
+):
+    register.filter(_name, getattr(wording, _name))

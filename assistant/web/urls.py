@@ -1,0 +1,81 @@
+"""The addresses of the pages. Every view is `guarded`: signed in, and expected failures become pages."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path, register_converter
+from django.urls.converters import StringConverter
+
+from . import account, asking, auditing, document, library, operations, people
+from .errors import View, guarded
+
+app_name = "web"
+
+
+class _Reference(StringConverter):
+    """How a grant is named: "user-3", "team-5", "everyone"."""
+
+    regex = r"[a-z]+(?:-\d+)?"
+
+
+register_converter(_Reference, "grant")
+
+
+def _page(route: str, view: View, name: str, *, public: bool = False) -> URLPattern:
+    return path(route, guarded(view, public=public), name=name)
+
+
+urlpatterns = [
+    _page("", asking.ask, "ask"),
+    _page("conversations/", asking.conversations, "conversations"),
+    _page("conversations/<uuid:conversation_id>/", asking.conversation, "conversation"),
+    _page("conversations/<uuid:conversation_id>/rename/", asking.rename, "conversation-rename"),
+    _page("conversations/<uuid:conversation_id>/delete/", asking.delete, "conversation-delete"),
+    _page("conversations/<uuid:conversation_id>/restore/", asking.restore, "conversation-restore"),
+    _page("answers/<uuid:answer_id>/stop/", asking.stop, "answer-stop"),
+    _page("answers/<uuid:answer_id>/again/", asking.again, "answer-again"),
+    _page("answers/<uuid:answer_id>/feedback/", asking.feedback, "answer-feedback"),
+    _page("library/", library.library, "library"),
+    _page("library/new/", library.new_collection, "collection-new"),
+    _page("library/search/", library.search, "search"),
+    _page("library/<slug:slug>/", library.collection, "collection"),
+    _page("library/<slug:slug>/upload/", library.upload, "collection-upload"),
+    _page("library/<slug:slug>/bulk/", library.bulk, "collection-bulk"),
+    _page("library/<slug:slug>/settings/", library.settings, "collection-settings"),
+    _page("library/<slug:slug>/delete/", library.delete_collection, "collection-delete"),
+    _page("library/<slug:slug>/access/", library.access, "collection-access"),
+    _page("library/<slug:slug>/access/<grant:grant>/revoke/", library.revoke, "collection-revoke"),
+    _page("documents/<uuid:document_id>/", document.document, "document"),
+    _page("documents/<uuid:document_id>/pages/<int:number>/", document.page, "document-page"),
+    _page("documents/<uuid:document_id>/pages/<int:number>/picture/", document.picture, "document-picture"),
+    _page("documents/<uuid:document_id>/file/", document.original, "document-file"),
+    _page("documents/<uuid:document_id>/details/", document.details, "document-details"),
+    _page("documents/<uuid:document_id>/version/", document.new_version, "document-version"),
+    _page("documents/<uuid:document_id>/move/", document.move, "document-move"),
+    _page("documents/<uuid:document_id>/retry/", document.retry, "document-retry"),
+    _page("documents/<uuid:document_id>/cancel/", document.cancel, "document-cancel"),
+    _page("documents/<uuid:document_id>/release/", document.release, "document-release"),
+    _page("documents/<uuid:document_id>/delete/", document.delete, "document-delete"),
+    _page("documents/<uuid:document_id>/access/", document.access, "document-access"),
+    _page("documents/<uuid:document_id>/access/lift/", document.unrestrict, "document-unrestrict"),
+    _page("documents/<uuid:document_id>/access/<grant:grant>/revoke/", document.revoke, "document-revoke"),
+    _page("people/", people.people, "people"),
+    _page("people/new/", people.new_person, "person-new"),
+    _page("people/<int:user_id>/", people.person, "person"),
+    _page("people/<int:user_id>/password/", people.password, "person-password"),
+    _page("people/<int:user_id>/disable/", people.disable, "person-disable"),
+    _page("people/<int:user_id>/enable/", people.enable, "person-enable"),
+    _page("people/teams/new/", people.new_team, "team-new"),
+    _page("people/teams/<slug:slug>/", people.team, "team"),
+    _page("people/teams/<slug:slug>/members/add/", people.add_member, "team-add"),
+    _page("people/teams/<slug:slug>/members/<int:user_id>/remove/", people.remove_member, "team-remove"),
+    _page("account/", account.account, "account"),
+    _page("account/tokens/", account.tokens, "tokens"),
+    _page("account/tokens/<int:token_id>/revoke/", account.revoke, "token-revoke"),
+    _page("preferences/", account.preferences, "preferences", public=True),
+    _page("models/", operations.models, "models"),
+    _page("health/", operations.health, "health"),
+    _page("audit/", auditing.timeline, "audit"),
+    _page("audit/verify/", auditing.verify, "audit-verify"),
+    _page("audit/export/", auditing.export, "audit-export"),
+    _page("audit/<int:seq>/", auditing.event, "audit-event"),
+]

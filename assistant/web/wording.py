@@ -1,0 +1,427 @@
+"""The product's states, rights, times and failures in words, in the reader's language.
+
+Knows: codes and numbers of other rooms. Does not know: HTTP or the database (it is handed rows).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext, gettext_noop, ngettext, pgettext
+from django.utils.translation import gettext_lazy as _
+
+from assistant import errors
+from assistant.audit.catalogue import ACTIONS
+
+_ERROR_PAGES: dict[int, tuple[Any, Any]] = {
+    400: (_("This request cannot be understood"), _("Go back and try again from the page you came from.")),
+    401: (_("Sign in first"), _("Your session may have ended.")),
+    403: (_("Your role does not include this"), _("Ask an administrator if you need it for your work.")),
+    404: (
+        _("There is nothing here that you can see"),
+        _("The address may be wrong, the thing may have been deleted, or you may not have access to it."),
+    ),
+    409: (_("The present state does not allow this"), _("Reload the page to see how things stand now.")),
+    413: (_("The upload is too large"), _("Split the file, or ask an administrator to raise the limit.")),
+    415: (_("This kind of file cannot be read"), _("Save it as PDF, Word, text or one of the other supported kinds.")),
+    429: (_("Too many requests"), _("Wait a moment, then try again.")),
+    500: (
+        _("Something went wrong on our side"),
+        _("Nothing was lost. Try again, and tell an administrator if it stays."),
+    ),
+    503: (_("A part of the system is not available"), _("Nothing was lost. Try again in a few moments.")),
+}
+
+# Why a file could not be read, by the parser's code: one sentence that says what to do.
+_UNREADABLE: dict[str, Any] = {
+    "unsupported_format": _("This kind of file cannot be read. Save it as PDF, Word or text and upload it again."),
+    "encrypted_document": _("The file is protected by a password. Remove the protection and upload it again."),
+    "corrupt_document": _(
+        "The file is damaged. Open it in the program it was made with, save it again, and upload that."
+    ),
+    "empty_document": _("There is no text in this file. If it is a scan, upload a version with readable pictures."),
+    "limit_exceeded": _("The file is larger or more complex than the limits allow. Split it and upload the parts."),
+    "parser_crashed": _(
+        "Reading the file ended unexpectedly. Try again; if it happens twice, save it in another format."
+    ),
+    "parse_error": _("The file could not be read. Save it in another format and upload it again."),
+    "cancelled": _("Reading was stopped. Try again or delete the document."),
+    "suspicious_content": _("Some passages try to instruct the assistant. Look at them before they may answer."),
+}
+
+_STAGES: dict[str, Any] = {
+    "parsing": _("Reading the pages"),
+    "chunking": _("Finding passages"),
+    "screening": _("Checking for hidden instructions"),
+    "embedding": _("Learning the meaning of passages"),
+    "indexing": _("Adding to the search index"),
+}
+
+_NOT_ANSWERED: dict[str, tuple[Any, Any]] = {
+    "not_found": (
+        _("The documents you can read do not say"),
+        _("Try other words or name the document. If it should be there, ask the curators of the collection."),
+    ),
+    "refused": (
+        _("This question was not answered"),
+        _(
+            "It reads like an instruction to the assistant rather than a question about documents. Put it as a question."
+        ),
+    ),
+    "cancelled": (_("Stopped"), _("You stopped this answer. Ask again when you like.")),
+    "failed": (
+        _("The answer could not be written"),
+        _("A part of the system failed. Your question is kept; ask it again."),
+    ),
+}
+
+_REASONS: dict[str, tuple[Any, Any]] = {
+    "nothing_readable": (
+        _("There is nothing yet that you can read"),
+        _("Nobody has given you access to a collection. Ask a curator or an administrator."),
+    ),
+    "deadline": (_("The answer took too long"), _("Your question is kept. Ask it again, or ask for less at once.")),
+    "account_disabled": (_("This question was not answered"), _("Your account was disabled meanwhile.")),
+    "deleted": (
+        _("This answer is no longer shown"),
+        _("A document that it quoted was deleted, so its words are erased here too. You can ask again."),
+    ),
+    "access_changed": (
+        _("This answer is not shown"),
+        _("It quotes a document that you can no longer read. You can ask again."),
+    ),
+}
+
+_KINDS: dict[str, Any] = {
+    "application/pdf": "PDF",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "Word",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "PowerPoint",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "Excel",
+    "text/plain": _("Text"),
+    "text/markdown": "Markdown",
+    "text/html": "HTML",
+    "text/csv": "CSV",
+    "application/json": "JSON",
+    "message/rfc822": _("E-mail"),
+}
+
+# The audit catalogue's words, for translators; `tests/web` holds this list to the catalogue.
+_CATALOGUE_WORDS = (
+    gettext_noop("Signed in"),
+    gettext_noop("Signed out"),
+    gettext_noop("Sign-in refused"),
+    gettext_noop("Access denied"),
+    gettext_noop("Person created"),
+    gettext_noop("Person changed"),
+    gettext_noop("Person disabled"),
+    gettext_noop("Person enabled"),
+    gettext_noop("Password changed"),
+    gettext_noop("Personal data exported"),
+    gettext_noop("Person erased"),
+    gettext_noop("Team created"),
+    gettext_noop("Team changed"),
+    gettext_noop("Team deleted"),
+    gettext_noop("Member added to a team"),
+    gettext_noop("Member removed from a team"),
+    gettext_noop("API token issued"),
+    gettext_noop("API token revoked"),
+    gettext_noop("Collection created"),
+    gettext_noop("Collection changed"),
+    gettext_noop("Collection deleted"),
+    gettext_noop("Access granted"),
+    gettext_noop("Access changed"),
+    gettext_noop("Access revoked"),
+    gettext_noop("Document uploaded"),
+    gettext_noop("Document ready"),
+    gettext_noop("Document could not be read"),
+    gettext_noop("Reading of a document cancelled"),
+    gettext_noop("Reading of a document tried again"),
+    gettext_noop("Document quarantined"),
+    gettext_noop("Document released from quarantine"),
+    gettext_noop("Document replaced by a new version"),
+    gettext_noop("Document's facts changed"),
+    gettext_noop("Document moved"),
+    gettext_noop("Document restricted"),
+    gettext_noop("Restriction of a document lifted"),
+    gettext_noop("Document deleted"),
+    gettext_noop("Document's content erased"),
+    gettext_noop("Original downloaded"),
+    gettext_noop("Page of a document viewed"),
+    gettext_noop("Search asked"),
+    gettext_noop("Search results shown"),
+    gettext_noop("Question asked"),
+    gettext_noop("Answer shown"),
+    gettext_noop("Question refused"),
+    gettext_noop("Answer cancelled"),
+    gettext_noop("Answer failed"),
+    gettext_noop("Answer viewed again"),
+    gettext_noop("Answer withheld from its owner"),
+    gettext_noop("Feedback on an answer"),
+    gettext_noop("Conversation renamed"),
+    gettext_noop("Conversation restored"),
+    gettext_noop("Conversation deleted"),
+    gettext_noop("Conversation erased"),
+    gettext_noop("Conversation exported"),
+    gettext_noop("Model installed or chosen"),
+    gettext_noop("Setting changed"),
+    gettext_noop("Audit log viewed"),
+    gettext_noop("Audit log verified"),
+    gettext_noop("Audit log exported"),
+    gettext_noop("Audited text opened"),
+    gettext_noop("Audited text erased"),
+    gettext_noop("Audit segment sealed"),
+)
+
+_OUTCOMES: dict[str, tuple[str, Any]] = {
+    "intent": ("idle", _("begun")),
+    "success": ("good", _("done")),
+    "refused": ("warn", _("refused")),
+    "failed": ("bad", _("failed")),
+}
+
+_ANSWER_OUTCOMES: dict[str, Any] = {
+    "answered": _("Answered"),
+    "not_found": _("Not in the documents"),
+    "refused": _("Refused"),
+    "cancelled": _("Stopped"),
+    "failed": _("Failed"),
+}
+
+TOKEN_SCOPE_WORDS: dict[str, Any] = {
+    "ask": _("Ask questions and search"),
+    "read": _("Read collections and documents"),
+    "manage": _("Upload and manage"),
+    "audit": _("Read the audit log"),
+}
+
+_PARTS: dict[str, Any] = {
+    "database": _("Database"),
+    "redis": "Redis",
+    "answers": _("Answering"),
+    "ingestion": _("Reading documents"),
+    "disk": _("Disk"),
+}
+
+
+def error_page(status: int) -> tuple[str, str]:
+    heading, advice = _ERROR_PAGES.get(status, _ERROR_PAGES[500])
+    return str(heading), str(advice)
+
+
+def error_detail(error: errors.AssistantError) -> str:
+    """The error's own sentence, translated when it is one of the fixed ones."""
+    return gettext(error.detail)
+
+
+def unreadable(code: str, sentence: str) -> str:
+    """Why a version could not be read: our sentence for a known code, else the recorded one."""
+    known = _UNREADABLE.get(code)
+    return str(known) if known else gettext(sentence) if sentence else gettext("The file could not be read.")
+
+
+def not_answered(outcome: str, reason: str = "") -> tuple[str, str]:
+    """(heading, what to try next) for an answer without text, by its reason where that says more."""
+    heading, advice = _REASONS.get(reason) or _NOT_ANSWERED.get(outcome, _NOT_ANSWERED["failed"])
+    return str(heading), str(advice)
+
+
+def state(version: Any) -> dict[str, str]:
+    """A document version's state: tone for the mark and a sentence part that says what it waits for."""
+    if version.status == "queued":
+        return {"tone": "idle", "words": gettext("Waiting to be read")}
+    if version.status == "processing":
+        if version.stage in {"", "parsing"} and version.pages_total:
+            words = gettext("Reading page %(done)s of %(total)s") % {
+                "done": min(version.pages_done + 1, version.pages_total),
+                "total": version.pages_total,
+            }
+        else:
+            words = str(_STAGES.get(version.stage, _STAGES["parsing"]))
+        return {"tone": "busy", "words": words}
+    if version.status == "ready":
+        return {"tone": "good", "words": gettext("Ready")}
+    if version.status == "quarantined":
+        return {"tone": "warn", "words": gettext("Held for a curator")}
+    return {"tone": "bad", "words": gettext("Could not be read")}
+
+
+def media_kind(media_type: str) -> str:
+    """ "PDF", "Word", …; the subtype for the rest."""
+    if not media_type:
+        return ""
+    if known := _KINDS.get(media_type):
+        return str(known)
+    if media_type.startswith("image/"):
+        return gettext("Picture")
+    return media_type.partition("/")[2].removeprefix("x-").removeprefix("vnd.").upper()[:12]
+
+
+def size_words(size: int) -> str:
+    return filesizeformat(size)
+
+
+def duration(milliseconds: float | None) -> str:
+    """ "0.8 s", "42 s", "2 min 5 s"."""
+    if milliseconds is None:
+        return ""
+    seconds = float(milliseconds) / 1000
+    if seconds < 10:
+        return gettext("%(seconds)s s") % {"seconds": f"{seconds:.1f}"}
+    if seconds < 60:
+        return gettext("%(seconds)s s") % {"seconds": f"{seconds:.0f}"}
+    return gettext("%(minutes)s min %(seconds)s s") % {"minutes": int(seconds // 60), "seconds": int(seconds % 60)}
+
+
+def age(seconds: float) -> str:
+    """ "12 seconds", "3 minutes", "2 hours"."""
+    if seconds < 90:
+        count = round(seconds)
+        return ngettext("%(count)d second", "%(count)d seconds", count) % {"count": count}
+    if seconds < 5400:
+        count = round(seconds / 60)
+        return ngettext("%(count)d minute", "%(count)d minutes", count) % {"count": count}
+    count = round(seconds / 3600)
+    return ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}
+
+
+def moment(value: datetime) -> dict[str, str]:
+    local = timezone.localtime(value)
+    today = timezone.localdate()
+    if local.date() == today:
+        words = gettext("today, %(time)s") % {"time": date_format(local, "TIME_FORMAT")}
+    elif local.date() == today - timedelta(days=1):
+        words = gettext("yesterday, %(time)s") % {"time": date_format(local, "TIME_FORMAT")}
+    else:
+        words = date_format(local, "DATETIME_FORMAT")
+    return {"words": words, "iso": local.isoformat(timespec="seconds")}
+
+
+def day(value: datetime) -> str:
+    """The heading of a day in a list."""
+    date = timezone.localtime(value).date()
+    today = timezone.localdate()
+    if date == today:
+        return gettext("Today")
+    if date == today - timedelta(days=1):
+        return gettext("Yesterday")
+    return date_format(date, "DATE_FORMAT")
+
+
+def listed(names: Iterable[str]) -> str:
+    """ "A", "A and B", "A, B and C"."""
+    items = list(names)
+    if not items:
+        return ""
+    if len(items) == 1:
+        return items[0]
+    first = pgettext("between the names of a list", ", ").join(items[:-1])
+    return gettext("%(first)s and %(last)s") % {"first": first, "last": items[-1]}
+
+
+def readers(grants: Iterable[Any]) -> str:
+    """Who can read, in words: "Everyone", "Finance and 2 people", "Nobody yet"."""
+    teams, people = [], 0
+    for grant in grants:
+        if grant.everyone:
+            return gettext("Everyone")
+        if grant.team:
+            teams.append(grant.team.name)
+        else:
+            people += 1
+    parts = teams[:3]
+    if len(teams) > 3:
+        more = len(teams) - 3
+        parts.append(ngettext("%(count)d more team", "%(count)d more teams", more) % {"count": more})
+    if people:
+        parts.append(ngettext("%(count)d person", "%(count)d people", people) % {"count": people})
+    return listed(parts) or gettext("Nobody yet")
+
+
+def scope_words(scopes: Iterable[str]) -> str:
+    return listed(str(TOKEN_SCOPE_WORDS.get(scope, scope)) for scope in scopes)
+
+
+def reason_words(reason: Any) -> str:
+    """Why a person can open something, from a `documents.services.Reason`."""
+    values = {"name": reason.name}
+    curates = reason.access == "curator"
+    if reason.kind == "everyone":
+        return gettext("everyone curates it") if curates else gettext("everyone reads it")
+    if reason.kind == "team":
+        if curates:
+            return gettext("curates as a member of %(name)s") % values
+        return gettext("reads as a member of %(name)s") % values
+    if reason.kind == "user":
+        return gettext("curates by a grant of their own") if curates else gettext("reads by a grant of their own")
+    return gettext("manages it; it does not reach their answers")
+
+
+def action_words(action: str) -> str:
+    known = ACTIONS.get(action)
+    return gettext(known.words) if known else action
+
+
+def action_choices() -> list[tuple[str, str]]:
+    return [(name, gettext(action.words)) for name, action in ACTIONS.items()]
+
+
+def outcome_words(outcome: str) -> dict[str, str]:
+    """An audit outcome as a state: tone and words."""
+    tone, words = _OUTCOMES.get(outcome, ("idle", outcome))
+    return {"tone": tone, "words": str(words)}
+
+
+def answer_outcome(outcome: str) -> str:
+    return str(_ANSWER_OUTCOMES.get(outcome, outcome))
+
+
+def part_words(name: str, facts: dict[str, Any], *, ok: bool) -> str:
+    """A health part's sentence, in the reader's language, from its facts."""
+    if name == "database":
+        return gettext("It answers.") if ok else gettext("It does not answer. Nothing works until it does.")
+    if name == "redis":
+        return gettext("It answers.") if ok else gettext("It does not answer. Questions wait; nothing is lost.")
+    if name == "disk":
+        values = {
+            "free": filesizeformat(facts.get("free_bytes", 0)),
+            "percent": round(100 * facts.get("free_bytes", 0) / max(1, facts.get("total_bytes", 1))),
+        }
+        return gettext("%(free)s free (%(percent)s %%) where data lies.") % values
+    workers = facts.get("workers", ())
+    if ok:
+        words = ngettext("%(count)d worker process is alive.", "%(count)d worker processes are alive.", len(workers))
+        return words % {"count": len(workers)}
+    if workers:
+        return gettext("The worker is loading its search index.")
+    return gettext("No worker is alive. Start one; waiting work is not lost.")
+
+
+def part_name(name: str) -> str:
+    return str(_PARTS.get(name, name))
+
+
+def script_words() -> dict[str, str]:
+    """What scripts may say. %(name)s is filled in by the script."""
+    return {
+        "waiting": gettext("Waiting: %(count)s questions are before yours"),
+        "waiting_one": gettext("Waiting: one question is before yours"),
+        "waiting_none": gettext("Waiting for a free place"),
+        "reading": gettext("Searching the documents you can read"),
+        "writing": gettext("Writing the answer"),
+        "stopping": gettext("Stopping"),
+        "page": gettext("page %(page)s"),
+        "copied": gettext("Copied"),
+        "upload_waiting": gettext("waiting"),
+        "upload_sending": gettext("sending, %(percent)s %%"),
+        "upload_taken": gettext("received; it will be read now"),
+        "upload_same": gettext("already here: the same file is in this collection"),
+        "upload_lost": gettext("The connection was lost. Drop the file again."),
+        "upload_refused": gettext("The file was not accepted."),
+        "chosen": gettext("%(count)s chosen"),
+        "chosen_one": gettext("1 chosen"),
+    }

@@ -1,0 +1,129 @@
+"""The ask page, answers with their sources, and private conversations: complete without script."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from assistant.chat.models import Answer, Conversation, Feedback
+from assistant.documents.models import Grant
+
+from .conftest import QUOTE, make_answer
+
+pytestmark = pytest.mark.django_db
+
+
+def test_home_asks_to_sign_in_first(client):
+    response = client.get("/")
+    assert response.status_code == 302
+    assert response["Location"] == "/accounts/login/?next=/"
+
+
+def test_home_offers_examples_from_readable_documents_only(as_person, people, library):
+    body = as_person(people.outsider).get("/").content.decode()
+    assert "Secret minutes" not in body
+    assert "holiday" in body or "Travel policy" in body
+
+
+def test_home_without_anything_readable_says_whom_to_ask(as_person, people):
+    body = as_person(people.employee).get("/").content.decode()
+    assert "There is nothing yet that you can read" in body
+
+
+def test_question_opens_its_conversation_at_the_answer(as_person, people, library):
+    response = as_person(people.employee).post("/", {"question": "How much is the allowance?"})
+    answer = Answer.objects.get()
+    assert response.status_code == 302
+    assert response["Location"] == f"/conversations/{answer.conversation_id}/#answer-{answer.pk}"
+
+
+def test_empty_question_is_told_at_the_field_and_what_was_chosen_stays(as_person, people, library):
+    response = as_person(people.employee).post("/", {"question": "  ", "collections": ["handbook"]})
+    assert response.status_code == 400
+    assert "There is a problem" in response.content.decode()
+
+
+def test_running_answer_reloads_itself_without_script_and_can_be_stopped(as_person, people, library):
+    client = as_person(people.employee)
+    response = client.post("/", {"question": "How much is the allowance?"}, follow=True)
+    body = response.content.decode()
+    assert '<noscript><meta http-equiv="refresh"' in body
+    answer = Answer.objects.get()
+    client.post(f"/answers/{answer.pk}/stop/")
+    answer.refresh_from_db()
+    assert answer.outcome == "cancelled"
+
+
+def test_answer_shows_text_markers_sources_and_marks_what_was_not_confirmed(as_person, people, answered):
+    body = as_person(people.employee).get(f"/conversations/{answered.conversation_id}/").content.decode()
+    assert f"<mark>{QUOTE}</mark>" in body
+    assert f'href="#answer-{answered.pk}-s1"' in body
+    assert f'id="answer-{answered.pk}-s1"' in body
+    assert '<span class="unverified">It rises next year.</span>' in body
+    assert "Receipts are kept" in body  # the paragraph around the quotation
+
+
+def test_model_text_is_escaped(as_person, people, library):
+    answer = make_answer(people.employee, library.policy)
+    answer.sentences = [["<script>alert(1)</script>", [1], True, 0]]
+    answer.save()
+    body = as_person(people.employee).get(f"/conversations/{answer.conversation_id}/").content.decode()
+    assert "<script>alert(1)" not in body
+    assert "&lt;script&gt;alert(1)" in body
+
+
+def test_answer_is_withheld_once_its_document_cannot_be_read(as_person, people, answered, library):
+    Grant.objects.filter(scope=library.policy.scope).delete()
+    body = as_person(people.employee).get(f"/conversations/{answered.conversation_id}/").content.decode()
+    assert QUOTE not in body
+    assert "no longer read" in body
+
+
+@pytest.mark.parametrize("persona", ["curator", "auditor", "administrator", "outsider"])
+def test_nobody_else_sees_a_conversation(as_person, people, answered, persona):
+    client = as_person(getattr(people, persona))
+    missing = client.get(f"/conversations/{uuid4()}/")
+    other = client.get(f"/conversations/{answered.conversation_id}/")
+    assert other.status_code == missing.status_code == 404
+    assert str(answered.conversation) not in client.get("/conversations/").content.decode()
+
+
+def test_follow_up_joins_the_conversation(as_person, people, answered):
+    as_person(people.employee).post(f"/conversations/{answered.conversation_id}/", {"question": "And in Germany?"})
+    assert answered.conversation.answers.count() == 2
+
+
+def test_feedback_is_kept_with_its_reason(as_person, people, answered):
+    as_person(people.employee).post(f"/answers/{answered.pk}/feedback/", {"good": "no", "reason": "Too old."})
+    assert Feedback.objects.get().reason == "Too old."
+
+
+def test_asking_again_puts_the_same_question(as_person, people, answered):
+    as_person(people.employee).post(f"/answers/{answered.pk}/again/")
+    assert list(answered.conversation.answers.values_list("question", flat=True)) == [answered.question] * 2
+
+
+def test_conversations_are_searched_by_title_and_question(as_person, people, answered):
+    client = as_person(people.employee)
+    assert str(answered.conversation) in client.get("/conversations/", {"q": "allowance"}).content.decode()
+    assert "No conversation has these words" in client.get("/conversations/", {"q": "zebra"}).content.decode()
+
+
+def test_conversation_is_renamed(as_person, people, answered):
+    as_person(people.employee).post(f"/conversations/{answered.conversation_id}/rename/", {"title": "Money"})
+    assert Conversation.objects.get().title == "Money"
+
+
+def test_deleted_conversation_can_be_brought_back(as_person, people, answered):
+    client = as_person(people.employee)
+    body = client.post(f"/conversations/{answered.conversation_id}/delete/", follow=True).content.decode()
+    undo = f"/conversations/{answered.conversation_id}/restore/"
+    assert undo in body
+    assert client.get(f"/conversations/{answered.conversation_id}/").status_code == 404
+    assert client.post(undo, follow=True).status_code == 200
+
+
+def test_changing_actions_do_not_answer_to_links(as_person, people, answered):
+    client = as_person(people.employee)
+    assert client.get(f"/conversations/{answered.conversation_id}/delete/").status_code == 405

@@ -1,0 +1,71 @@
+"""Answer text becomes paragraphs, lists and markers, and nothing else in it means anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assistant.web import rendering
+
+
+@dataclass(frozen=True)
+class Part:
+    text: str
+    markers: tuple[int, ...] = ()
+    verified: bool = True
+    breaks: int = 0
+
+
+def shape(parts: list[Part]) -> list[tuple[str, list[list[str]]]]:
+    return [(block.kind, [[s.text for s in line] for line in block.items]) for block in rendering.blocks(parts)]
+
+
+def test_sentences_on_one_line_share_a_paragraph():
+    assert shape([Part("One."), Part("Two.")]) == [("p", [["One.", "Two."]])]
+
+
+def test_two_line_breaks_begin_a_new_paragraph_and_one_begins_a_line():
+    parts = [Part("One."), Part("Two.", breaks=1), Part("Three.", breaks=2)]
+    assert shape(parts) == [("p", [["One."], ["Two."]]), ("p", [["Three."]])]
+
+
+def test_lines_that_begin_with_a_sign_become_one_list():
+    parts = [Part("See:"), Part("- first", breaks=1), Part("More of it."), Part("- second", breaks=1)]
+    assert shape(parts) == [("p", [["See:"]]), ("ul", [["first", "More of it."], ["second"]])]
+
+
+def test_a_number_that_was_split_off_still_opens_its_entry():
+    assert shape([Part("1."), Part("Open it."), Part("2.", breaks=1), Part("Close it.")]) == [
+        ("ol", [["Open it."], ["Close it."]])
+    ]
+
+
+def test_markup_in_model_text_stays_text():
+    text = "<b>bold</b> **bold** [link](http://example.test) # heading"
+    assert shape([Part(text)]) == [("p", [[text]])]
+
+
+def test_chinese_sentences_follow_without_a_space_and_english_ones_with():
+    chinese = rendering.blocks([Part("第一句。"), Part("第二句。")])[0].items[0]
+    english = rendering.blocks([Part("One."), Part("Two.")])[0].items[0]
+    assert (chinese[1].gap, english[1].gap) == (False, True)
+
+
+def test_quote_is_found_in_its_paragraph():
+    assert rendering.around("before THE QUOTE after", "THE QUOTE") == ("before ", "THE QUOTE", " after")
+
+
+def test_quote_that_is_not_in_the_paragraph_stands_alone():
+    assert rendering.around("something else", "the quote") == ("", "the quote", "")
+
+
+def test_quotations_of_one_marker_share_a_source_in_the_order_of_markers():
+    @dataclass(frozen=True)
+    class Quote:
+        marker: int
+        words: str
+
+    found = rendering.sources([Quote(2, "b"), Quote(1, "a"), Quote(2, "c")])
+    assert [(source.marker, [quote.words for quote in source.quotes]) for source in found] == [
+        (1, ["a"]),
+        (2, ["b", "c"]),
+    ]
