@@ -9,7 +9,8 @@ from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
 # TODO(main): plain imports once all modules exist
-_modules = [name for name in ("accounts", "audit", "chat", "documents", "search") if find_spec(f"assistant.api.{name}")]
+_rooms = ("accounts", "audit", "chat", "collections", "documents", "pages", "search")
+_modules = [name for name in _rooms if find_spec(f"assistant.api.{name}")]
 
 v1: list[URLPattern | URLResolver] = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),

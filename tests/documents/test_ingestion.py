@@ -286,7 +286,7 @@ def test_index_events_are_contiguous_under_parallel_writers(world):
         try:
             for n in range(3):
                 services.update_document(actor=world.people.curator, document=document, title=f"Title {n}")
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             failures.append(error)
         finally:
             connection.close()

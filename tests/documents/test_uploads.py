@@ -63,7 +63,7 @@ def test_parallel_uploads_of_one_file_end_in_one_document(world):
                 actor=world.people.administrator, collection=world.board, file=io.BytesIO(ROADMAP), filename="r.md"
             )
             results.append((document.pk, created))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             failures.append(error)
         finally:
             connection.close()

@@ -19,6 +19,7 @@ from .asking import SearchResult, search
 from .collections import create_collection, delete_collection, update_collection
 from .lifecycle import UNCHANGED, cancel, delete, move, release, retry, update_document
 from .reading import (
+    WIDTHS,
     Original,
     PageView,
     Picture,
@@ -34,6 +35,7 @@ from .uploads import replace, upload
 
 __all__ = [
     "UNCHANGED",
+    "WIDTHS",
     "AccessLine",
     "Original",
     "PageView",

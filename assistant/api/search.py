@@ -1,0 +1,52 @@
+"""Search over REST: passages the caller may read, best first."""
+
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from assistant.documents import services
+
+from .base import View
+from .forms import valid
+
+
+class SearchSerializer(serializers.Serializer[object]):
+    query = serializers.CharField(max_length=8000, trim_whitespace=False)
+    collections = serializers.ListField(
+        child=serializers.SlugField(max_length=60), required=False, max_length=100, help_text="Slugs; none means all."
+    )
+    limit = serializers.IntegerField(min_value=1, max_value=50, default=10)
+
+
+class ResultSerializer(serializers.Serializer[services.SearchResult]):
+    document = serializers.UUIDField()
+    title = serializers.CharField()
+    collection = serializers.SlugField()
+    page = serializers.IntegerField()
+    text = serializers.CharField()
+    score = serializers.FloatField()
+    headings = serializers.ListField(child=serializers.CharField())
+    version = serializers.IntegerField()
+    char_start = serializers.IntegerField()
+    char_end = serializers.IntegerField()
+
+
+class ResultsSerializer(serializers.Serializer[object]):
+    results = ResultSerializer(many=True)
+
+
+class SearchView(View):
+    scope_write = "ask"
+
+    @extend_schema(request=SearchSerializer, responses=ResultsSerializer)
+    def post(self, request: Request) -> Response:
+        """The passages that fit the query best, at most a few of each document."""
+        results = services.search(actor=self.actor, **valid(SearchSerializer(data=request.data)))
+        return Response(ResultsSerializer({"results": results}).data)
+
+
+urlpatterns = [path("search/", SearchView.as_view(), name="api-search")]
