@@ -194,7 +194,9 @@ class _Reader:
         if size is not None and size.isdigit() and int(size) <= 3:
             return "too small to read"
         white = (value(properties, "color") or "").upper() == "FFFFFF"
-        shaded = child(properties, "shd") is not None or child(properties, "highlight") is not None
+        shading = child(properties, "shd")
+        fill = (attribute(shading, "fill") or "auto").upper() if shading is not None else "AUTO"
+        shaded = fill not in ("AUTO", "FFFFFF") or child(properties, "highlight") is not None
         if white and not shaded and not self._tables and not self._on_dark:
             return "white text"
         return None

@@ -9,19 +9,20 @@ a table and is read row by row.
 from __future__ import annotations
 
 import bisect
-import itertools
 import re
 import statistics
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from retrieval.parsing import clean
 from retrieval.schema import BlockKind
 
 _BULLET = re.compile(
-    r"^(?:[•●▪■◦‣·∙○◆◇➢➤✓✔❖\uf0b7\uf0a7\uf0d8\uf076–—-]\s|\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s|（[0-9一二三四五六七八九十]+）|\d{1,2}、)"
+    r"^(?:[*※•●▪■◦‣·∙○◆◇➢➤✓✔❖\uf0b7\uf0a7\uf0d8\uf076–—-]\s|\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s|（[0-9一二三四五六七八九十]+）|\d{1,2}、)"
 )
+_LEADER = re.compile(r"(?:[.…·_]\s?){5,}")
 _ENDS = '.!?。！？:：;；…”"'
 _MAX_DEPTH = 12
 
@@ -73,13 +74,12 @@ class Unit:
     lines: list[Line]
     size: float
     bold: bool
-    texts: list[str] = field(default_factory=list)
 
     @property
     def text(self) -> str:
         if self.kind == "table_row":
             return " | ".join(cell for line in self.lines for cell in line.cells if cell)
-        return clean.join_lines(self.texts or [line.text for line in self.lines])
+        return _LEADER.sub(" … ", clean.join_lines([line.text for line in self.lines]))
 
 
 def arrange(pieces: Sequence[Piece]) -> list[Unit]:
@@ -144,7 +144,30 @@ def _regions(pieces: list[Piece], depth: int) -> list[list[Piece]]:
 
 
 def _gutter(pieces: list[Piece]) -> tuple[float, float] | None:
-    """The clearest vertical gap between two columns of running text, None when there is one column."""
+    """The clearest vertical gap between two columns of running text, None when there is one column.
+
+    A page may have columns in one part only; then the gap is looked for between the lines that cross it.
+    """
+    found = _clear_gap(pieces, max(0, int(0.16 * len(pieces))))
+    if found is not None:
+        return found
+    left, right = min(p.x0 for p in pieces), max(p.x1 for p in pieces)
+    best: tuple[int, float] | None = None
+    for step in range(21):
+        x = left + (right - left) * (0.3 + 0.02 * step)
+        count = sum(p.x0 < x < p.x1 for p in pieces)
+        if best is None or count < best[0]:
+            best = count, x
+    assert best is not None
+    x = best[1]
+    edges = [float("-inf"), *sorted(p.base for p in pieces if p.x0 < x < p.x1), float("inf")]
+    bands = [[p for p in pieces if a < p.base < b] for a, b in pairwise(edges)]
+    largest = max(bands, key=len)
+    return _clear_gap(largest, 0) if len(largest) >= 10 else None
+
+
+def _clear_gap(pieces: list[Piece], allowed: int) -> tuple[float, float] | None:
+    """The best gap that at most `allowed` pieces cross and that has running text on both sides."""
     size = statistics.median(piece.size for piece in pieces) or 10.0
     left, right = min(p.x0 for p in pieces), max(p.x1 for p in pieces)
     if right - left < 16 * size:
@@ -155,28 +178,21 @@ def _gutter(pieces: list[Piece]) -> tuple[float, float] | None:
     for piece in pieces:
         changes[max(0, int((piece.x0 - left) / step))] += 1
         changes[min(count, int((piece.x1 - left) / step) + 1)] -= 1
-    cover, running = [], 0
-    for change in changes[:count]:
-        running += change
-        cover.append(running)
-    allowed = max(0, int(0.16 * len(pieces)))
+    cover = list(accumulate(changes[:count]))
     gaps: list[tuple[int, float, int, int]] = []
     start: int | None = None
-    for position, value in enumerate([*cover, 10**9]):
+    for position, value in enumerate([*cover, len(pieces) + 1]):
         if value <= allowed and start is None:
             start = position
         elif value > allowed and start is not None:
             if (position - start) * step >= 0.7 * size and start > 0 and position < count - 1:
                 lowest = min(cover[start:position])
                 exact = [i for i in range(start, position) if cover[i] == lowest]
-                first, last = exact[0], exact[-1]
-                gaps.append((lowest, -(last - first) * step, first, last + 1))
+                gaps.append((lowest, -(exact[-1] - exact[0]) * step, exact[0], exact[-1] + 1))
             start = None
     for _lowest, negative, first, last in sorted(gaps):
-        if -negative < 0.5 * size:
-            continue
         low, high = left + first * step, left + last * step
-        if _is_column_gap(pieces, low, high, size):
+        if -negative >= 0.5 * size and _is_column_gap(pieces, low, high, size):
             return low, high
     return None
 
@@ -193,18 +209,25 @@ def _is_column_gap(pieces: list[Piece], low: float, high: float, size: float) ->
     fewer, more = sorted((lefts, rights), key=len)
     bases = sorted(p.base for p in more)
     aligned = sum(_near(bases, piece.base, size * 0.2) for piece in fewer) / len(fewer)
-    prose = min(_width_in_letters(lefts), _width_in_letters(rights)) >= 20
+    prose = min(_cell_length(lefts), _cell_length(rights)) >= 20
     return prose or (aligned < 0.4 and min(len(lefts), len(rights)) >= 4)
 
 
-def _width_in_letters(pieces: list[Piece]) -> float:
-    """Mean letters per line of a side, ideographs counted double."""
-    lines: dict[int, int] = {}
+def _cell_length(pieces: list[Piece]) -> float:
+    """Mean letters of what stands together on a line, ideographs counted double: short in tables."""
+    rows: dict[int, list[Piece]] = {}
     for piece in pieces:
-        letters = len(piece.text) + sum(char > "\u2e80" for char in piece.text)
-        key = round(piece.base / max(1.0, piece.size * 0.4))
-        lines[key] = lines.get(key, 0) + letters
-    return sum(lines.values()) / max(1, len(lines))
+        rows.setdefault(round(piece.base / max(1.0, piece.size * 0.4)), []).append(piece)
+    lengths: list[int] = []
+    for row in rows.values():
+        row.sort(key=lambda piece: piece.x0)
+        for index, piece in enumerate(row):
+            letters = len(piece.text) + sum(char > "\u2e80" for char in piece.text)
+            if index and piece.x0 - row[index - 1].x1 < 1.2 * piece.size:
+                lengths[-1] += letters
+            else:
+                lengths.append(letters)
+    return sum(lengths) / max(1, len(lengths))
 
 
 def _near(ordered: list[float], value: float, tolerance: float) -> bool:
@@ -272,7 +295,7 @@ def _units(lines: list[Line]) -> list[Unit]:
     left = min(line.x0 for line in lines)
     right = max(line.x1 for line in lines)
     table = _table_lines(lines)
-    pitches = sorted(b.base - a.base for a, b in itertools.pairwise(lines) if b.base > a.base)
+    pitches = sorted(b.base - a.base for a, b in pairwise(lines) if b.base > a.base)
     units: list[Unit] = []
     previous: Line | None = None
     for index, line in enumerate(lines):
@@ -296,7 +319,7 @@ def _table_lines(lines: list[Line]) -> set[int]:
     """Indices of lines that stand in a run of at least two lines of two cells or more with common edges."""
     wide = [index for index, line in enumerate(lines) if len(line.cells) >= 2]
     found: set[int] = set()
-    for a, b in itertools.pairwise(wide):
+    for a, b in pairwise(wide):
         if b - a > 2:
             continue
         first, second = lines[a], lines[b]
@@ -308,6 +331,8 @@ def _table_lines(lines: list[Line]) -> set[int]:
         )
         if shared >= 2 or (shared >= 1 and min(len(first.cells), len(second.cells)) == 2):
             found.update((a, b))
+    # What stands in several cells between two rows of a table is a row as well, aligned or not.
+    found.update(index for index in wide if index - 1 in found and index + 1 in found)
     return found
 
 
@@ -321,7 +346,7 @@ def _same(before: Line, line: Line, unit: Unit, left: float, right: float, pitch
     if (step > max(1.35 * usual, 0.6 * size) and step > 1.25 * min(usual, size * 1.3)) or step > 2.2 * size:
         return False
     text = line.text
-    if _BULLET.match(text):
+    if _BULLET.match(text) or _LEADER.search(before.text):
         return False
     backwards = rtl(before.text + text)
     width = right - left

@@ -9,8 +9,7 @@ from __future__ import annotations
 import email
 import email.policy
 from collections.abc import Iterator
-from email.message import EmailMessage, Message
-from typing import cast
+from email.message import Message
 
 from retrieval.errors import CorruptDocument, EmptyDocument, LimitExceeded
 from retrieval.parsing import clean
@@ -30,7 +29,7 @@ def parse(source: Source, context: Context) -> ParsedDocument:
     data = source.data
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[1:2] == b"\x00" or data[:1] == b"\x00":
         data = decode(data).text.encode("utf-8", "replace")
-    message = cast(EmailMessage, email.message_from_bytes(data, policy=email.policy.default))
+    message = email.message_from_bytes(data, policy=email.policy.default)
     writer = PageWriter(context.limits, flow=True)
     subject = header(message, "Subject")
     if subject:

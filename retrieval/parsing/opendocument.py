@@ -35,7 +35,7 @@ def parse(source: Source, context: Context) -> ParsedDocument:
     body = child(root, "body")
     content = next(iter(body), None) if body is not None else None
     title = _title(archive)
-    if any(name.startswith("Basic/") or name.startswith("Scripts/") for name in archive.names()):
+    if any(name.startswith(("Basic/", "Scripts/")) for name in archive.names()):
         macro_warning = "The file contains macros; they were not run and not read."
     else:
         macro_warning = ""

@@ -15,6 +15,11 @@ from retrieval.parsing.pages import PageWriter
 from retrieval.schema import Block, BlockKind, TextBox
 
 _DIGITS = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(
+    r"^(?:[-–—·|]?\s*\d{1,4}\s*[-–—·|]?|[ivxlc]{1,6}|(?:page|seite|p\.)\s*\d{1,4}(?:\s*(?:of|von|/)\s*\d{1,4})?|\d{1,4}\s*/\s*\d{1,4}"
+    r"|第\s*\d{1,4}\s*页(?:\s*[,，/]?\s*共\s*\d{1,4}\s*页)?)$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(slots=True)
@@ -30,7 +35,9 @@ class PageDraft:
 
 
 def drop_repeated(pages: list[PageDraft]) -> None:
-    """Take out head and foot lines that stand on more than half of three or more pages; the first one stays."""
+    """Take out page numbers, and head and foot lines that stand on many of three or more pages; the first one stays."""
+    for page in pages:
+        page.units = [unit for unit in page.units if not _is_page_number(unit, page)]
     if len(pages) < 3:
         return
 
@@ -61,10 +68,38 @@ def drop_repeated(pages: list[PageDraft]) -> None:
         seen.update(page.extra)
 
 
+def _is_page_number(unit: Unit, page: PageDraft) -> bool:
+    """A number alone, or "page 3 of 7", at the very head or foot of a page."""
+    where = unit.lines[0].base / max(1.0, page.height)
+    return (where < 0.1 or where > 0.9) and len(unit.lines) == 1 and bool(_PAGE_NUMBER.match(unit.text.strip()))
+
+
+def _merge_headings(units: list[Unit], body: float, levels: list[float], *, ocr: bool) -> list[Unit]:
+    """A heading that runs over several lines is one heading."""
+    merged: list[Unit] = []
+    for unit in units:
+        before = merged[-1] if merged else None
+        level = _level(before, body, levels, ocr=ocr) if before is not None and _goes_on(before, unit) else 0
+        if before is not None and level and _level(unit, body, levels, ocr=ocr) == level:
+            merged[-1] = Unit("paragraph", [*before.lines, *unit.lines], before.size, before.bold)
+            continue
+        merged.append(unit)
+    return merged
+
+
+def _goes_on(before: Unit, unit: Unit) -> bool:
+    last, line = before.lines[-1], unit.lines[0]
+    close = 0.5 * last.size < line.base - last.base < 1.5 * last.size
+    alike = abs(line.size - last.size) < 0.06 * last.size and line.bold == last.bold
+    long = last.x1 - last.x0 > 12 * last.size or unit.text[:1].islower()
+    return close and alike and long and unit.kind == before.kind == "paragraph" and len(before.lines) < 3
+
+
 def write_pages(writer: PageWriter, pages: list[PageDraft]) -> float:
     """Rank the headings over all pages, write every page; returns the size of body text."""
     body, levels = _sizes(pages)
     for page in pages:
+        page.units = _merge_headings(page.units, body, levels, ocr=page.ocr)
         _write(writer, page, body, levels)
     return body
 
@@ -108,7 +143,7 @@ def _write(writer: PageWriter, page: PageDraft, body: float, levels: list[float]
     boxes: list[TextBox] = []
     position = 0
     for unit in page.units:
-        text = clean.one_line(unit.text)
+        text = clean.one_line(unit.text.replace("\ufffd", " "))
         if not text:
             continue
         level = _level(unit, body, levels, ocr=page.ocr)
@@ -119,7 +154,7 @@ def _write(writer: PageWriter, page: PageDraft, body: float, levels: list[float]
         parts.append(text)
         position += len(text) + 1
     for extra in page.extra:
-        text = clean.one_line(extra)
+        text = clean.one_line(extra.replace("\ufffd", " "))
         blocks.append(Block("caption", 0, position, position + len(text)))
         parts.append(text)
         position += len(text) + 1

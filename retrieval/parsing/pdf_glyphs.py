@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import math
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as c
@@ -103,7 +104,28 @@ def read_glyphs(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, view: View) 
         glyph = Glyph(char, *box, view.point(x.value, y.value)[1], run, index)
         run.glyphs.append(glyph)
         glyphs.append(glyph)
+    _repair(glyphs)
     return glyphs
+
+
+def _repair(glyphs: list[Glyph]) -> None:
+    """Put right what fonts without proper Unicode tables spoil, where the neighbours leave no doubt.
+
+    A glyph that stands for several right-to-left letters (lam-alef, whole words in some fonts) comes out with its
+    letters reversed; the ff, ffi and ffl ligatures of TeX fonts come out as unknown or as an arrow.
+    """
+    for _box, group in groupby(range(len(glyphs)), key=lambda i: (glyphs[i].x0, glyphs[i].x1, glyphs[i].run.order)):
+        same = [index for index in group if glyphs[index].char != " "]
+        if len(same) > 1 and all("\u0590" <= glyphs[index].char <= "\u08ff" for index in same):
+            chars = [glyphs[index].char for index in reversed(same)]
+            for index, char in zip(same, chars, strict=True):
+                glyphs[index].char = char
+    for index, glyph in enumerate(glyphs):
+        if glyph.char not in "\ufffd\u21b5":
+            continue
+        neighbours = [g.char for g in glyphs[max(0, index - 1) : index + 2] if g is not glyph]
+        if any(char.isascii() and char.islower() for char in neighbours):
+            glyph.char = "ffi" if glyph.x1 - glyph.x0 > 0.68 * glyph.run.size else "ff"
 
 
 def _run(found: ctypes._Pointer[ctypes.Structure], handle: object, index: int, view: View, order: int) -> Run:
@@ -112,6 +134,12 @@ def _run(found: ctypes._Pointer[ctypes.Structure], handle: object, index: int, v
     red, green, blue, alpha = (color.value for color in colors) if filled else (0, 0, 0, 255)
     angle = math.degrees(c.FPDFText_GetCharAngle(handle, index)) + view.turn
     quarter = round(angle / 90)
+    if abs(angle - quarter * 90) > 8:
+        # A sheared matrix (an italic made by the program) is not a turned one.
+        matrix = c.FS_MATRIX()
+        if c.FPDFPageObj_GetMatrix(found, ctypes.byref(matrix)):
+            angle = view.turn - math.degrees(math.atan2(matrix.b, matrix.a))
+            quarter = round(angle / 90)
     slanted = abs(angle - quarter * 90) > 8
     mode = c.FPDFTextObj_GetTextRenderMode(found)
     weight = c.FPDFText_GetFontWeight(handle, index)
