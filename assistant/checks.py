@@ -17,7 +17,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
-ENGINES = {"extractive", "auto", "transformers"}
+ENGINES = {"extractive", "auto", "transformers", "remote"}
 QUANTIZATIONS = {"none", "int8", "nf4"}
 
 
@@ -65,6 +65,19 @@ def _site() -> Iterator[CheckMessage]:
             "ENGINE=transformers needs a model.",
             hint="manage.py models import PATH --name NAME, then MODEL=NAME.",
             id="assistant.E011",
+        )
+    remote = urlsplit(settings.REMOTE_URL)
+    if settings.ENGINE == "remote" and not (remote.hostname and settings.REMOTE_MODEL):
+        yield Error(
+            "ENGINE=remote needs a server and a model.",
+            hint="Set REMOTE_URL=https://HOST/v1 and REMOTE_MODEL.",
+            id="assistant.E013",
+        )
+    elif settings.ENGINE == "remote" and remote.scheme != "https" and remote.hostname not in LOOPBACK:
+        yield Error(
+            "The model server is another machine and its address is plain http.",
+            hint="Use https:// and name its certificates in REMOTE_CA.",
+            id="assistant.E014",
         )
     if settings.QUANTIZATION not in QUANTIZATIONS:
         yield Error(

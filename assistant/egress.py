@@ -1,8 +1,9 @@
-"""Nothing leaves: every connection our Python code opens to anywhere but this machine and the named services is refused.
+"""Nothing leaves: every connection our Python code opens to anywhere but this machine and the named services is
+refused.
 
-An interpreter audit hook (PEP 578) that cannot be removed once installed. Covers libraries too, since they go through the
-same sockets; native code with sockets of its own (libpq, say) is covered by the deployment's network instead
-(deploy/compose.yml: a network without a way out; deploy/systemd: IPAddressDeny). Knows addresses; nothing of the product.
+An interpreter audit hook (PEP 578) that cannot be removed once installed. Covers libraries too, since they go through
+the same sockets; native code with sockets of its own (libpq, say) is covered by the deployment's network instead
+(deploy/compose.yml: a network without a way out; deploy/systemd: IPAddressDeny). Knows addresses only.
 """
 
 from __future__ import annotations

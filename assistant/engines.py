@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 
 if TYPE_CHECKING:
     from inference.engines.base import Engine
     from inference.evidence import EvidenceScorer
+    from inference.quantization import Quantization
     from inference.store import ModelStore
     from retrieval.embedding import Embedder
 
@@ -39,12 +41,14 @@ def _load_scorer() -> EvidenceScorer:
 
 @lru_cache(maxsize=1)
 def _load_engine() -> Engine:
-    """The engine that the settings name. A model that cannot be loaded leaves the extractive engine, said in the log."""
+    """The engine that the settings name. A model that cannot be loaded leaves the extractive engine; the log says so."""
     from inference.engines.extractive import ExtractiveEngine
     from inference.errors import InferenceError
 
     if settings.ENGINE == "extractive" or (settings.ENGINE == "auto" and not settings.MODEL):
         return ExtractiveEngine()
+    if settings.ENGINE == "remote":
+        return _remote()
     try:
         return _load_language_model()
     except InferenceError as error:
@@ -59,7 +63,23 @@ def _load_language_model() -> Engine:
 
     models = store()
     models.verify(settings.MODEL)
-    return TransformersEngine(loading.load(models.folder(settings.MODEL), quantize=settings.QUANTIZATION))
+    return TransformersEngine(
+        loading.load(models.folder(settings.MODEL), quantize=cast("Quantization", settings.QUANTIZATION))
+    )
+
+
+def _remote() -> Engine:
+    from inference.engines.remote import RemoteEngine, RemoteOptions
+
+    return RemoteEngine(
+        RemoteOptions(
+            url=settings.REMOTE_URL,
+            model=settings.REMOTE_MODEL,
+            key=settings.REMOTE_KEY,
+            certificate_authority=Path(settings.REMOTE_CA) if settings.REMOTE_CA else None,
+            context_tokens=settings.REMOTE_CONTEXT_TOKENS,
+        )
+    )
 
 
 def store() -> ModelStore:

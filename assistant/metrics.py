@@ -52,5 +52,5 @@ class _State:
 
 def registry() -> CollectorRegistry:
     found = CollectorRegistry()
-    found.register(_State())  # type: ignore[arg-type]
+    found.register(_State())
     return found

@@ -37,7 +37,7 @@ class ContextMiddleware:
         request_id = observability.new_request_id()
         facts = await sync_to_async(self._facts)(request)
         with observability.context(request_id=request_id, **facts):
-            response = await self.get_response(request)  # type: ignore[misc]
+            response: HttpResponse = await self.get_response(request)  # type: ignore[misc]
         response["X-Request-ID"] = request_id
         return response
 

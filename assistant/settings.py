@@ -207,6 +207,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "sweep-documents": {"task": "assistant.documents.tasks.sweep", "schedule": 10.0},
     "sweep-answers": {"task": "assistant.chat.tasks.sweep", "schedule": 5.0},
+    "audit-checkpoint": {"task": "assistant.audit.tasks.checkpoint", "schedule": 60.0},
 }
 CELERY_TIMEZONE = "UTC"
 
@@ -318,9 +319,15 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 DEMO = env_bool("DEMO", True)  # load the demo company when the database is empty
 
 # Answers
-ENGINE = env("ENGINE", "extractive")  # extractive, transformers, or auto: transformers when MODEL is set
+# extractive; transformers (MODEL on this machine); remote (REMOTE_URL); auto: transformers when MODEL is set
+ENGINE = env("ENGINE", "extractive")
 MODEL = env("MODEL")  # a name from `manage.py models list`
 QUANTIZATION = env("QUANTIZATION", "nf4")  # none, int8 or nf4
+REMOTE_URL = env("REMOTE_URL")  # an OpenAI-compatible server inside the network, up to /v1
+REMOTE_MODEL = env("REMOTE_MODEL")
+REMOTE_KEY = env_or_file("REMOTE_KEY")
+REMOTE_CA = env("REMOTE_CA")  # a file of certificates, when the server's is the company's own
+REMOTE_CONTEXT_TOKENS = env_int("REMOTE_CONTEXT_TOKENS", 8192, minimum=512)
 EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "")  # empty: the scorer's calibrated default
 MAX_QUESTION_CHARS = env_int("MAX_QUESTION_CHARS", 2000, minimum=10)
 ANSWER_SLOTS = env_int("ANSWER_SLOTS", 4, minimum=1)  # questions one answers worker works on at once
@@ -330,7 +337,9 @@ ANSWER_DEADLINE_SECONDS = env_int("ANSWER_DEADLINE_SECONDS", 120, minimum=5)
 
 # Python code of this process may connect to this machine and to these hosts, nowhere else.
 EGRESS_ALLOW = env_list("EGRESS_ALLOW")
-egress.install([DATABASES["default"]["HOST"], urlsplit(REDIS_URL).hostname, *EGRESS_ALLOW])
+egress.install(
+    [DATABASES["default"]["HOST"], urlsplit(REDIS_URL).hostname, urlsplit(REMOTE_URL).hostname, *EGRESS_ALLOW]
+)
 METRICS_CLIENTS = env_list("METRICS_CLIENTS", "127.0.0.0/8,::1/128")
 USE_X_FORWARDED_HOST = False
 LOGGING: dict[str, Any] = {

@@ -28,7 +28,7 @@ def translate(error: Exception) -> errors.AssistantError | None:
     if isinstance(error, exceptions.ValidationError):
         return errors.Invalid("Some fields are not valid.", fields=_fields(error.detail))
     if isinstance(error, exceptions.Throttled):
-        wait = int(error.wait or 1) + 1
+        wait = int(getattr(error, "wait", None) or 1) + 1
         return errors.TooMany(f"Try again in {wait} seconds.", retry_after=wait)
     if isinstance(error, exceptions.APIException):
         translated = errors.AssistantError(str(error.detail), code=str(error.default_code))

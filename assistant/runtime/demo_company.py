@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
+from django.db import transaction
 
 from assistant import observability
 from assistant.accounts import services as accounts
@@ -101,10 +102,11 @@ def _collections(administrator: User) -> None:
 
 
 def _upload(administrator: User, folder: Path, spec: company.DocumentSpec) -> None:
-    """A document that supersedes another becomes its next version, so that only the newer one answers."""
+    """A document that supersedes another becomes its next version, so that only the newer one answers. A restricted one
+    is restricted in the transaction that makes it: nobody else sees it in between."""
     collection = Collection.objects.get(slug=spec.collection)
     older = Document.objects.filter(collection=collection, versions__filename=spec.replaces).first()
-    with (folder / spec.filename).open("rb") as file:
+    with (folder / spec.filename).open("rb") as file, transaction.atomic():
         if older is not None:
             documents.replace(actor=administrator, document=older, file=file, filename=spec.filename)
             documents.update_document(actor=administrator, document=older, title=spec.title)
@@ -112,5 +114,5 @@ def _upload(administrator: User, folder: Path, spec: company.DocumentSpec) -> No
         document, _ = documents.upload(
             actor=administrator, collection=collection, file=file, filename=spec.filename, title=spec.title
         )
-    for principal, access in spec.restricted_to:
-        documents.grant_document(actor=administrator, document=document, principal=principal, access=access)
+        for principal, access in spec.restricted_to:
+            documents.grant_document(actor=administrator, document=document, principal=principal, access=access)

@@ -144,7 +144,6 @@ def _privacy() -> Iterator[Finding]:
         "Start processes through manage.py, celery or asgi: settings enforce the flags." if wrong else "",
     )
 
-
     hosts = ", ".join(egress.allowed_hosts()) or "none"
     yield Finding(
         "privacy.egress",

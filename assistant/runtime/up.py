@@ -19,6 +19,7 @@ from django.core.management import call_command
 from django.db import connections
 
 from assistant import health
+from assistant.demo import company
 
 from . import demo_company, processes
 
@@ -150,7 +151,7 @@ def _announce(host: str, port: int, passwords: dict[str, str]) -> None:
     if passwords:
         say("\nSign in as one of these (shown once; only hashes are kept):")
         width = max(len(email) for email in passwords)
-        for person in demo_company.company.PEOPLE:
+        for person in company.PEOPLE:
             if person.email in passwords:
                 say(f"  {person.email:<{width}}  {passwords[person.email]}  {person.role}")
     say("\nCtrl-C stops everything.")

@@ -19,6 +19,10 @@ CASES = [
     ("assistant.E005", {"SECRET_KEY": "short"}),
     ("assistant.E006", {"AUDIT_KEY": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}),
     ("assistant.E008", {"REDIS_URL": "redis://10.0.0.5:6379/0"}),
+    ("assistant.E011", {"ENGINE": "transformers", "MODEL": ""}),
+    ("assistant.E012", {"QUANTIZATION": "q2"}),
+    ("assistant.E013", {"ENGINE": "remote"}),
+    ("assistant.E014", {"ENGINE": "remote", "REMOTE_URL": "http://10.0.0.9/v1", "REMOTE_MODEL": "r1"}),
     ("assistant.W002", {"REDIS_URL": "redis://:password@10.0.0.5:6379/0"}),
     ("assistant.W001", {"SITE_URL": "https://a.example", "HTTPS": True}),
 ]

@@ -25,7 +25,7 @@ OUTSIDE = [
     "socket.gethostbyname('telemetry.example')",
     "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))",
     "import urllib.request; urllib.request.urlopen('http://192.0.2.1/', timeout=1)",
-    "import httpx; httpx.get('https://updates.example/')",
+    "import httpx2; httpx2.get('https://updates.example/')",
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -15,7 +15,7 @@ MARKS = {"good": "ok     ", "note": "note   ", "warning": "warning", "error": "E
 
 class Command(BaseCommand):
     help = "Explain this machine, the models, the services and the settings; exit status 1 when something is an error."
-    requires_system_checks: ClassVar[list[str]] = []  # type: ignore[assignment,misc]  # it reports them itself
+    requires_system_checks = ()  # it reports them itself
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", dest="as_json")

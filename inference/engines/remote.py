@@ -1,0 +1,171 @@
+"""A language model on another machine of the company: any OpenAI-compatible server (vLLM, SGLang, llama.cpp's).
+
+Knows that one address and nothing else of the network; redirects are not followed and environment proxies are ignored, so
+no other host is ever spoken to. TLS is required off this machine. Does not know prompts: it sends the messages it gets.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2 as httpx
+
+from inference.engines.base import Delta, Finish, FinishReason, GenerationRequest
+from inference.engines.decoding import ThinkingSplitter
+from inference.errors import EngineUnavailable, PromptTooLong
+
+_CHARS_PER_TOKEN = 3.0  # a cautious estimate: the server counts exactly and refuses what is too long
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteOptions:
+    """Where the server is. `url` ends before /chat/completions; `context_tokens` as the server was started with."""
+
+    url: str
+    model: str
+    key: str = ""
+    certificate_authority: Path | None = None
+    context_tokens: int = 8192
+    connect_seconds: float = 3.0
+    silence_seconds: float = 60.0  # longest wait for the next token
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.url)
+        if address.scheme not in {"http", "https"} or not address.hostname:
+            raise ValueError(f"a server's address begins with https://, not {self.url!r}")
+        if address.scheme == "http" and not _is_loopback(address.hostname):
+            raise ValueError(f"{address.hostname} is another machine: its address must begin with https://")
+        if not self.model:
+            raise ValueError("the server's model must be named")
+
+
+class RemoteEngine:
+    """Streams from the server; the server batches, so many threads may ask at once."""
+
+    name = "remote"
+    needs_prompt = True
+
+    def __init__(self, options: RemoteOptions) -> None:
+        self.model = options.model
+        self.context_tokens = options.context_tokens
+        self._options = options
+        headers = {"Authorization": f"Bearer {options.key}"} if options.key else {}
+        self._client = httpx.Client(
+            base_url=options.url.rstrip("/"),
+            headers=headers,
+            timeout=httpx.Timeout(options.silence_seconds, connect=options.connect_seconds),
+            verify=str(options.certificate_authority) if options.certificate_authority else True,
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    def count_tokens(self, text: str) -> int:
+        """An upper estimate; CJK characters count one token each."""
+        wide = sum(character >= "⺀" for character in text)
+        return wide + int((len(text) - wide) / _CHARS_PER_TOKEN) + 1
+
+    def stream(self, request: GenerationRequest, *, cancelled: Callable[[], bool]) -> Iterator[Delta | Finish]:
+        """Yield deltas, then one Finish. Raises EngineUnavailable or PromptTooLong. Leaving it closes the connection,
+        and the server stops."""
+        began = time.monotonic()
+        try:
+            with self._client.stream("POST", "/chat/completions", json=self._body(request)) as response:
+                self._check(response)
+                yield from self._read(response, request, cancelled, began)
+        except httpx.HTTPError as error:
+            raise EngineUnavailable(
+                f"{self._options.url} does not answer: {type(error).__name__}",
+                hint="See whether the model server runs and REMOTE_URL is right.",
+            ) from error
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _body(self, request: GenerationRequest) -> dict[str, Any]:
+        options = request.options
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+            "max_tokens": options.max_new_tokens + options.max_thinking_tokens,
+            "temperature": options.temperature,
+            "top_p": options.top_p,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if options.seed is not None:
+            body["seed"] = options.seed
+        if options.stop:
+            body["stop"] = list(options.stop)
+        return body
+
+    def _check(self, response: httpx.Response) -> None:
+        if response.status_code == 200:
+            return
+        words = response.read()[:500].decode("utf-8", "replace")
+        if response.status_code == 400 and "context length" in words:
+            raise PromptTooLong("The server says that the prompt is too long.", tokens=0, limit=self.context_tokens)
+        raise EngineUnavailable(
+            f"{self._options.url} answered {response.status_code}.",
+            hint={401: "Check REMOTE_KEY.", 404: "Check REMOTE_MODEL."}.get(response.status_code, ""),
+        )
+
+    def _read(
+        self, response: httpx.Response, request: GenerationRequest, cancelled: Callable[[], bool], began: float
+    ) -> Iterator[Delta | Finish]:
+        splitter = ThinkingSplitter(begins_inside=False, may_think=False)
+        reason: FinishReason = "stop"
+        usage: dict[str, int] = {}
+        thinking = False
+        for line in response.iter_lines():
+            if cancelled():
+                reason = "cancelled"
+                break
+            if request.options.deadline_s and time.monotonic() - began > request.options.deadline_s:
+                reason = "deadline"
+                break
+            if not line.startswith("data:"):
+                continue
+            data = line[5:].strip()
+            if data == "[DONE]":
+                break
+            event = _event(data)
+            usage = event.get("usage") or usage
+            for choice in event.get("choices") or []:
+                delta = choice.get("delta") or {}
+                # vLLM and SGLang separate reasoning themselves; others send the tags in the text
+                if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
+                    yield Delta("thinking", reasoning)
+                if content := delta.get("content"):
+                    if not thinking and content.lstrip().startswith("<think>"):
+                        splitter, thinking = ThinkingSplitter(begins_inside=False, may_think=True), True
+                    yield from splitter.push(content)
+                if choice.get("finish_reason") == "length":
+                    reason = "length"
+        yield from splitter.flush()
+        yield Finish(reason, usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
+
+
+def _event(data: str) -> dict[str, Any]:
+    try:
+        event = json.loads(data)
+    except ValueError as error:
+        raise EngineUnavailable(f"The server sent something that is not JSON: {data[:100]!r}") from error
+    if not isinstance(event, dict) or "error" in event:
+        raise EngineUnavailable("The server reported an error in the middle of the answer.")
+    return event
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
