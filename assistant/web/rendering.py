@@ -114,7 +114,7 @@ def sources(citations: Iterable[Quote]) -> list[Source[Quote]]:
 
 
 def around(text: str, quote: str) -> tuple[str, str, str]:
-    """(before, quote, after): the quote in its paragraph; ("", quote, "") when it does not stand there word for word."""
+    """(before, quote, after): the quote in its paragraph; ("", quote, "") when it does not stand there verbatim."""
     at = text.find(quote)
     if at < 0 or not quote:
         return "", quote or text, ""

@@ -70,7 +70,7 @@ _NOT_ANSWERED: dict[str, tuple[Any, Any]] = {
     "refused": (
         _("This question was not answered"),
         _(
-            "It reads like an instruction to the assistant rather than a question about documents. Put it as a question."
+            "It reads like an instruction to the assistant, not like a question about documents. Put it as a question."
         ),
     ),
     "cancelled": (_("Stopped"), _("You stopped this answer. Ask again when you like.")),
