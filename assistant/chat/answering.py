@@ -146,7 +146,8 @@ class _Work:
         if not has_duty(self._user, Duty.ASK):
             return Result(Outcome.REFUSED, "account_disabled")
         earlier = _earlier(self._answer)
-        standalone = followups.contextualize(self._answer.question, _turns(self._user, earlier))
+        turns = [*_given(self._answer), *_turns(self._user, earlier)]
+        standalone = followups.contextualize(self._answer.question, turns)
         self._answer.standalone_question = standalone.question
         with self._clock.stage("search"):
             report = self._tools.searcher.search(
@@ -235,6 +236,7 @@ class _Work:
         engine = cast(prompting.PromptEngine, self._tools.engine)
         order = list(dict.fromkeys([*(item.passage for item in evidence), *range(len(passages))]))
         history, inherited = _history(self._user, earlier)
+        history = [*(Message(role, text) for role, text in self._answer.context), *history]
         prompt = prompting.build(
             question,
             [passages[index] for index in order],
@@ -362,7 +364,7 @@ class _Work:
             rests_on=frozenset(rests_on),
             engine=engine.name,
             model=engine.model,
-            evidence={**self._evidence, "finish": spoken.finish},
+            evidence={**self._evidence, "finish": spoken.finish, "tokens": list(spoken.tokens)},
             detail=self._detail,
         )
 
@@ -449,6 +451,15 @@ def _earlier(answer: Answer) -> list[Answer]:
         conversation=answer.conversation_id, created_at__lt=answer.created_at, status=AnswerStatus.DONE
     ).exclude(outcome__in=[Outcome.FAILED, Outcome.REFUSED])
     return list(rows.order_by("-created_at")[:HISTORY_TURNS])[::-1]
+
+
+def _given(answer: Answer) -> list[followups.Turn]:
+    """The questions that came along with this one, each made to stand alone after those before it."""
+    turns: list[followups.Turn] = []
+    for role, text in answer.context:
+        if role == "user":
+            turns.append(followups.Turn(followups.contextualize(text, turns).question))
+    return turns
 
 
 def _turns(user: Any, earlier: Sequence[Answer]) -> list[followups.Turn]:

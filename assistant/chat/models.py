@@ -50,6 +50,7 @@ class Answer(Leased):
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="answers")
     question = models.TextField()
     standalone_question = models.TextField(blank=True)  # a follow-up rewritten to stand alone
+    context = models.JSONField(default=list)  # earlier turns that came with the question: [[role, text], …]
     collections = models.JSONField(default=list)  # slugs the person narrowed to; empty: all readable
     status = models.CharField(max_length=12, choices=AnswerStatus.choices, default=AnswerStatus.QUEUED)
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)

@@ -7,6 +7,7 @@ thinking, its quotations and its sources stay back. Does not know HTTP, HTML or 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -14,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils.translation import gettext, override
 
 from assistant.accounts.models import User
 from assistant.documents import policy
@@ -22,6 +24,7 @@ from assistant.documents.models import Page
 from .models import Answer, AnswerStatus, Citation, Outcome
 
 PARAGRAPH_CHARS = 700
+_CJK = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,14 @@ def present_all(*, actor: User, answers: Iterable[Answer]) -> list[AnswerView]:
     citations = _citations([row for row in rows if not reasons[row.pk]])
     names = dict(policy.visible_collections(actor).values_list("slug", "name"))
     return [_view(row, reasons[row.pk], citations.get(row.pk, ()), names) for row in rows]
+
+
+def sentence_for(view: AnswerView) -> str:
+    """One sentence in place of a text that is not there, in the language of the question. "" when there is a text."""
+    if view.outcome != Outcome.NOT_FOUND:
+        return ""
+    with override("zh-hans" if _CJK.search(view.question) else "en"):
+        return gettext("The documents you can read do not say.")
 
 
 def queue_position(answer: Answer) -> int | None:

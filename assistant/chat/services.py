@@ -54,6 +54,8 @@ __all__ = [
 ]
 
 UNDO_SECONDS = 30
+CONTEXT_TURNS = 6
+CONTEXT_CHARS = 4000
 _QUEUE_LOCK = 0x616E7377
 
 
@@ -63,9 +65,13 @@ def ask(
     question: str,
     conversation_id: UUID | str | None = None,
     collections: Sequence[str] = (),
+    context: Sequence[tuple[str, str]] = (),
     idempotency_key: str = "",
 ) -> tuple[Answer, bool]:
     """Record the question and queue its answer: (answer, whether it is new).
+
+    `context` are earlier turns, (role, text) with role "user" or "assistant", for callers that keep the conversation
+    themselves; the newest CONTEXT_TURNS count.
 
     The same `idempotency_key` with the same request gives the same answer; with another request Conflict. Raises
     Invalid, NotFound (conversation or collection), TooMany (queue full, or the person holds half of it), and
@@ -75,7 +81,8 @@ def ask(
     text = sanitize.question(question, limit=settings.MAX_QUESTION_CHARS)
     slugs = sorted(set(collections))
     key = _checked_key(idempotency_key)
-    fingerprint = _digest([text.text, str(conversation_id or ""), slugs])
+    turns = [(role, sanitize.passage(said).text[:CONTEXT_CHARS]) for role, said in context[-CONTEXT_TURNS:]]
+    fingerprint = _digest([text.text, str(conversation_id or ""), slugs, turns])
     if earlier := _earlier(actor, key, fingerprint):
         return earlier, False
     conversation = get_conversation(actor=actor, conversation_id=conversation_id) if conversation_id else None
@@ -85,6 +92,7 @@ def ask(
     answer = Answer(
         id=uuid4(),
         question=text.text,
+        context=turns,
         collections=slugs,
         idempotency_key=key,
         fingerprint=fingerprint,
@@ -245,7 +253,7 @@ def withhold(document_ids: Sequence[UUID]) -> dict[str, int]:
     answers = list(Answer.objects.filter(pk__in=links.values("answer")).values_list("pk", flat=True))
     Citation.objects.filter(answer__in=answers).delete()
     Answer.objects.filter(pk__in=answers).update(
-        withheld_at=timezone.now(), text="", thinking="", sentences=[], standalone_question=""
+        withheld_at=timezone.now(), text="", thinking="", sentences=[], standalone_question="", context=[]
     )
     transaction.on_commit(lambda: streaming.forget(answers))
     return {"answers_withheld": len(answers)}

@@ -1,0 +1,49 @@
+"""The product running inside the test process: an answers worker with a thread pool, and uvicorn on a free port.
+
+Import the fixtures where they are needed. Tests that use them need a transactional database.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+
+@pytest.fixture
+def worker(transactional_db) -> Iterator[None]:
+    """A Celery worker serving the queue "answers" until the test ends."""
+    from celery.contrib.testing.worker import start_worker
+
+    from assistant.celery import app
+
+    app.loader.import_default_modules()
+    options = {"pool": "threads", "concurrency": 2, "queues": ["answers"], "loglevel": "ERROR"}
+    with start_worker(app, perform_ping_check=False, shutdown_timeout=20, **options):
+        yield
+
+
+@pytest.fixture
+def server(transactional_db) -> Iterator[str]:
+    """The ASGI application behind uvicorn; its address."""
+    from assistant.asgi import application
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = uvicorn.Config(application, host="127.0.0.1", port=port, log_level="error", lifespan="off", ws="none")
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, name="uvicorn", daemon=True)
+    thread.start()
+    for _ in range(200):
+        if running.started:
+            break
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{port}"
+    running.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive()
