@@ -54,7 +54,11 @@ def derive(secret: str) -> Keys:
 
 def commit(content: dict[str, str], salt: bytes) -> str:
     """What the chain holds of a text: it tells nothing once text and salt are gone."""
-    return hmac.digest(salt, chain.canonical(content), "sha256").hex()
+    return commit_bytes(chain.canonical(content), salt)
+
+
+def commit_bytes(canonical: bytes, salt: bytes) -> str:
+    return hmac.digest(salt, canonical, "sha256").hex()
 
 
 def new_salt() -> bytes:
