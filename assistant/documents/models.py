@@ -119,6 +119,7 @@ class Document(models.Model):
     collection = models.ForeignKey(Collection, on_delete=models.PROTECT, related_name="documents")
     scope = models.ForeignKey(Scope, on_delete=models.PROTECT, related_name="documents")
     title = models.CharField(max_length=300)
+    source = models.CharField(max_length=500, blank=True, editable=False)  # path within an imported folder
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="documents")
     current = models.OneToOneField(
         "DocumentVersion", null=True, blank=True, on_delete=models.SET_NULL, related_name="current_of"

@@ -85,7 +85,7 @@ def _call(payload: dict[str, Any]) -> dict[str, Any]:
         deadline = time.monotonic() + WAIT_SECONDS
         while (left := deadline - time.monotonic()) > 0:
             if answer := client.blpop([reply_key(request_id)], timeout=min(5, max(1, round(left)))):
-                return _open(answer[1])
+                return _open(str(answer[1]))
         client.delete(request_key(request_id))
     except (OperationalError, redis.RedisError) as error:
         raise Unavailable("Search is not available for the moment.", retry_after=5) from error

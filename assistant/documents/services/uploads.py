@@ -33,12 +33,19 @@ INGEST = "assistant.documents.tasks.ingest"
 
 
 def upload(
-    *, actor: User, collection: Collection, file: storage.Readable, filename: str, title: str | None = None
+    *,
+    actor: User,
+    collection: Collection,
+    file: storage.Readable,
+    filename: str,
+    title: str | None = None,
+    source: str = "",
 ) -> tuple[Document, bool]:
     """Store the file and queue its reading; (document, created).
 
     The bytes that are already some document's newest or current version in this collection are that document: it is
-    returned, and read again if the last attempt failed. Raises NotFound, Invalid, TooLarge, Unavailable.
+    returned, and read again if the last attempt failed. `source` is the path by which a folder import knows it again.
+    Raises NotFound, Invalid, TooLarge, Unavailable.
     """
     row = policy.get_managed_collection(actor, collection.slug)
     name = sanitize.filename(filename)
@@ -51,7 +58,7 @@ def upload(
             if document is not None:
                 _again(document)
                 return document, False
-            document = Document(collection=row, scope=own_scope(row), owner=actor)
+            document = Document(collection=row, scope=own_scope(row), owner=actor, source=source[:500])
             document.title = sanitize.title(title or "") or title_from(name)
             document.save(force_insert=True)
             version = _add_version(document, 1, received, name, actor)

@@ -1,0 +1,87 @@
+"""Bringing a folder into a collection. Knows: which files are new or changed since the last time. Does not know:
+formats, or how files are read.
+
+A file is matched with what is there by its bytes and by its path within the folder, so that a changed file becomes a
+new version. Stopping in the middle loses nothing: what was accepted is skipped the next time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from assistant.accounts.models import User
+from assistant.errors import AssistantError
+from retrieval.parsing import supported_media_types
+
+from . import policy, services
+from .models import Collection, Document, DocumentVersion, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one file: "new", "changed", "unchanged" or "refused" (with the reason)."""
+
+    path: Path
+    what: str
+    document: Document | None = None
+    reason: str = ""
+
+
+def files_in(path: Path) -> Iterator[Path]:
+    """The file itself, or every readable kind of file below the folder, in a stable order; hidden ones are left out."""
+    if path.is_file():
+        yield path
+        return
+    extensions = {extension for known in supported_media_types().values() for extension in known}
+    for found in sorted(path.rglob("*")):
+        hidden = any(part.startswith(".") for part in found.relative_to(path).parts)
+        if found.is_file() and not hidden and found.suffix.lower() in extensions:
+            yield found
+
+
+def take(*, actor: User, collection: Collection, path: Path) -> Iterator[Taken]:
+    """Upload what is new, replace what changed, skip the rest; one result for each file."""
+    for file in files_in(path):
+        source = file.relative_to(path).as_posix() if path.is_dir() else file.name
+        try:
+            yield _take_one(actor, collection, file, source)
+        except AssistantError as error:
+            if error.retryable:  # a full disk, no audit: the rest would fare no better
+                raise
+            yield Taken(file, "refused", reason=error.detail)
+        except OSError as error:
+            yield Taken(file, "refused", reason=error.strerror or str(error))
+
+
+def wait(
+    documents: list[Document], *, told: Callable[[DocumentVersion], None], seconds: float = 0.5
+) -> list[DocumentVersion]:
+    """Until every document's newest version has come to an end; `told` hears of each as it does."""
+    open_ = {document.pk for document in documents}
+    ended: list[DocumentVersion] = []
+    while open_:
+        for document in Document.objects.filter(pk__in=open_).prefetch_related("versions"):
+            version = document.latest
+            if version.status not in (Status.QUEUED, Status.PROCESSING):
+                open_.discard(document.pk)
+                ended.append(version)
+                told(version)
+        open_ &= set(Document.objects.filter(pk__in=open_).values_list("pk", flat=True))  # deleted meanwhile
+        if open_:
+            time.sleep(seconds)
+    return ended
+
+
+def _take_one(actor: User, collection: Collection, file: Path, source: str) -> Taken:
+    known = policy.managed_documents(actor).filter(collection=collection, source=source).first()
+    with file.open("rb") as stream:
+        if known is None:
+            document, created = services.upload(
+                actor=actor, collection=collection, file=stream, filename=file.name, source=source
+            )
+            return Taken(file, "new" if created else "unchanged", document)
+        _, created = services.replace(actor=actor, document=known, file=stream, filename=file.name)
+    return Taken(file, "changed" if created else "unchanged", known)
