@@ -18,7 +18,7 @@ class RetrieverOptions:
     k1: float = 1.5
     b: float = 0.75
     candidates: int = 100
-    dense_weight: float = 0.45
+    dense_weight: float = 0.5
 
     def __post_init__(self) -> None:
         if not (self.k1 >= 0 and 0 <= self.b <= 1):

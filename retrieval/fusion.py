@@ -9,8 +9,10 @@ Hybrid Retrieval", https://arxiv.org/abs/2210.11934). Each leg is standardised o
 alike. Mean nDCG@10 over the six development sets: BM25 0.687, dense 0.496, reciprocal ranks 0.66 at its best
 weight, scaling by minimum and maximum 0.709, standardised 0.715.
 
-The English model cannot read Chinese, Japanese or Korean: its weight shrinks with their share of the query, so
-that a leg which fails does not drag the other down.
+An English embedding model cannot read Chinese, Japanese or Korean, and blurs numbers. The dense weight shrinks
+with the former's share of the query, so that a leg which fails does not drag the other down, and by `DIGITS`
+for a query that names a year, an amount or a part number (financial questions: 0.7187 to 0.7315 where BM25 alone
+has 0.7270; the other sets keep theirs).
 """
 
 from __future__ import annotations
@@ -26,9 +28,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+DIGITS = 0.6
+
+
 def dense_share(query: str, weight: float) -> float:
-    """Weight of the dense leg for this query: `weight` times the part the English model can read."""
-    return weight * (1.0 - cjk_share(query))
+    """Weight of the dense leg for this query: `weight` times the trust in what the model makes of it."""
+    trust = 1.0 - cjk_share(query)
+    return weight * trust * (DIGITS if any(character.isdigit() for character in query) else 1.0)
 
 
 def fuse(dense: NDArray[np.float64], lexical: NDArray[np.float64], share: float) -> NDArray[np.float64]:
@@ -36,10 +42,11 @@ def fuse(dense: NDArray[np.float64], lexical: NDArray[np.float64], share: float)
 
     A function of the set of candidates: their order changes no bit of any score.
     """
-    return np.asarray(share * _standardised(dense) + (1.0 - share) * _standardised(lexical))
+    return np.asarray(share * standardised(dense) + (1.0 - share) * standardised(lexical))
 
 
-def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Zero mean and unit variance, (n,); all zero where all are equal."""
     # fsum is exactly rounded, so that the order of the candidates cannot show in the result.
     if not len(values) or float(values.max()) == float(values.min()):
         return np.zeros(len(values))

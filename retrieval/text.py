@@ -193,6 +193,8 @@ def _stop_ends(text: str, start: int, match: re.Match[str]) -> bool:
     if mark[0] != ".":
         return not after[:1].islower()
     before = text[start : match.start()]
+    if before[-1:].isspace() and before.strip():
+        return True  # text that was tokenized for a corpus: " . " is nothing else
     word = re.split(r"[\s(\[\"'“‘]", before)[-1].casefold() if before else ""
     if not before.strip() or _ITEM.fullmatch(before.strip() + ". "):
         return False  # the number of a list item

@@ -21,6 +21,7 @@ def split(text):
         ("See Fig. 3, e.g. the U.S. office. Then go.", ["See Fig. 3, e.g. the U.S. office.", "Then go."]),
         ("Version v2.3.1 costs $1,200.50 now. Buy it.", ["Version v2.3.1 costs $1,200.50 now.", "Buy it."]),
         ('He said "Stop." Then he left.', ['He said "Stop."', "Then he left."]),
+        ("a wing was tested . results agree .", ["a wing was tested .", "results agree ."]),
         ("It was shown.[3] It held.", ["It was shown.[3]", "It held."]),
         ("员工应当遵守。请假须提前！“好吧。”他说", ["员工应当遵守。", "请假须提前！", "“好吧。”", "他说"]),
         ("费用为3.5万元，含税。", ["费用为3.5万元，含税。"]),
