@@ -116,7 +116,7 @@ def _redis() -> Iterator[CheckMessage]:
 
 
 def _data() -> Iterator[CheckMessage]:
-    for directory in (settings.DATA_DIR, settings.SECRETS_DIR, settings.UPLOADS_DIR):
+    for directory in (settings.DATA_DIR, settings.SECRETS_DIR):
         if Path(directory).exists() and stat.S_IMODE(Path(directory).stat().st_mode) & 0o007:
             yield Error(
                 f"{directory} is open to every user of this machine.",

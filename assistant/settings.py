@@ -94,6 +94,7 @@ for _name, _value in {
 
 DATA_DIR = Path(env("ASSISTANT_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 SECRETS_DIR = DATA_DIR / "secrets"
+os.umask(0o077)  # whatever a process of ours writes is its own
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 UPLOADS_DIR = DATA_DIR / "uploads"
 CACHE_DIR = DATA_DIR / "cache"

@@ -6,6 +6,7 @@ until a question can be answered; on the first run loads the demo company and pr
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import signal
 import socket
@@ -15,10 +16,12 @@ import time
 from types import FrameType
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connections
 
 from assistant import health
+from assistant.checks import refuse_unsafe_start
 from assistant.demo import company
 
 from . import demo_company, processes
@@ -65,6 +68,11 @@ def check(host: str, port: int) -> None:
                 f"stop what uses it, or choose another: make up PORT={port + 1}"
             ) from error
 
+    try:
+        refuse_unsafe_start()
+    except ImproperlyConfigured as error:
+        raise CannotStart(str(error)) from error
+
 
 def run(*, host: str, port: int) -> int:
     """Start, wait, serve, stop. Returns the exit status."""
@@ -85,7 +93,7 @@ def run(*, host: str, port: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        _wait_until_ready(supervisor)
+        _wait_until_ready(supervisor, host, port)
         passwords = demo_company.load(say) if demo_company.wanted() else {}
         _wait_for_documents(supervisor)
         _announce(host, port, passwords)
@@ -113,13 +121,13 @@ def _alive(supervisor: subprocess.Popen[bytes]) -> None:
         raise CannotStart(f"The supervisor ended; see {settings.DATA_DIR / 'logs' / 'supervisor.log'}.")
 
 
-def _wait_until_ready(supervisor: subprocess.Popen[bytes], *, seconds: float = 300) -> None:
+def _wait_until_ready(supervisor: subprocess.Popen[bytes], host: str, port: int, *, seconds: float = 300) -> None:
     """Until every part reports ready. Names what is being waited for, once."""
     deadline = time.monotonic() + seconds
     told: set[str] = set()
     while True:
         _alive(supervisor)
-        down = [part for part in health.report() if not part.ok]
+        down = [part for part in [*health.report(), _web(host, port)] if not part.ok]
         if not down:
             return
         for part in down:
@@ -130,6 +138,18 @@ def _wait_until_ready(supervisor: subprocess.Popen[bytes], *, seconds: float = 3
             words = " ".join(part.words for part in down)
             raise CannotStart(f"Not ready after {seconds:.0f} s: {words} Logs: {settings.DATA_DIR / 'logs'}.")
         time.sleep(0.3)
+
+
+def _web(host: str, port: int) -> health.Part:
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/healthz", headers={"Host": "localhost"})
+        status = connection.getresponse().status
+    except OSError as error:
+        return health.Part("web", False, f"The web process does not answer: {error}.")
+    finally:
+        connection.close()
+    return health.Part("web", status == 200, f"The web process answers {status}.")
 
 
 def _wait_for_documents(supervisor: subprocess.Popen[bytes]) -> None:
