@@ -217,7 +217,7 @@ class DocumentGrantsView(View):
         grant, created = services.grant_document(actor=self.actor, document=row, **data)
         return Response(GrantSerializer(grant).data, status=201 if created else 200)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(operation_id="document_unrestrict", responses={204: None})
     def delete(self, request: Request, document: UUID) -> Response:
         """Lift the restriction: the collection's grants apply again."""
         row = policy.get_managed_document(self.actor, document)
