@@ -206,14 +206,22 @@ def _overlap(sentence: str, source: Source) -> Support:
 
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d{3})*(?:[.,]\d+)?")
-_SPELLED_WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
-sixteen seventeen eighteen nineteen twenty"""
-_SPELLED = {word: str(number) for number, word in enumerate(_SPELLED_WORDS.split())}
+_UP_TO_19 = """two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+eighteen nineteen"""
+_SPELLED = {word: str(number) for number, word in enumerate(_UP_TO_19.split(), start=2)}
+_SPELLED |= {
+    word: str(10 * number)
+    for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)  # noqa: SIM905
+}
 _MONTH_NAMES = """jan january|feb february|mar march|apr april|may|jun june|jul july|aug august|sep sept september|
 oct october|nov november|dec december"""
-_MONTHS = {
-    name: number for number, names in enumerate(_MONTH_NAMES.split("|"), start=1) for name in names.split()
-}
+_MONTHS = {name: number for number, names in enumerate(_MONTH_NAMES.split("|"), start=1) for name in names.split()}
+_HAN_DIGITS = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_HAN_SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10_000}
+# A number when something is counted by it; elsewhere "一" and its like are mostly parts of words.
+_HAN_NUMBER = re.compile(
+    r"[零〇一二三四五六七八九十百千万两]+(?=[天日年月周季元个名次倍人页小分秒度米公级条份台家位])"
+)
 _NEGATIONS = re.compile(
     r"\b(?:not|no|never|none|neither|nor|without|cannot|can't|don't|doesn't|isn't|aren't|won't|mustn't|prohibited|forbidden|"
     r"excluded|except|unless)\b|[不未无無没沒]|禁止|除外|不得",
@@ -222,7 +230,8 @@ _NEGATIONS = re.compile(
 
 
 def numbers(text: str) -> set[str]:
-    """The numbers of a text in one spelling: "1,500.0" and "1500" are the same, "three" is 3, "12 May" has month 5."""
+    """The numbers of a text in one spelling: "1,500.0" and "1500" are the same, "three" is 3, "三十天" has 30,
+    "12 March" has month 3."""
     plain = unicodedata.normalize("NFKC", text)
     found: set[str] = set()
     for match in _NUMBER.finditer(plain):
@@ -234,7 +243,23 @@ def numbers(text: str) -> set[str]:
     for word in re.findall(r"\b[A-Z][a-z]{2,8}\b", plain):
         if word.lower() in _MONTHS and word.lower() != "may":
             found.add(f"month {_MONTHS[word.lower()]}")
+    found.update(str(_han(match.group())) for match in _HAN_NUMBER.finditer(plain))
     return found
+
+
+def _han(text: str) -> int:
+    """The value of a number in Chinese characters: "三十" is 30, "一百零五" 105, "二〇二六" 2026."""
+    if not any(character in _HAN_SCALES for character in text):
+        return int("".join(str(_HAN_DIGITS[character]) for character in text))
+    total = section = digit = 0
+    for character in text:
+        if character in _HAN_DIGITS:
+            digit = _HAN_DIGITS[character]
+        elif character == "万":
+            total, section, digit = (total + section + digit) * 10_000, 0, 0
+        else:
+            section, digit = section + (digit or 1) * _HAN_SCALES[character], 0
+    return total + section + digit
 
 
 def _names(text: str) -> set[str]:

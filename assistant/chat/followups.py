@@ -90,11 +90,11 @@ _EXPLETIVE_IT = re.compile(
 )
 _POINTERS = re.compile(
     r"\b(?:it|its|itself|they|them|their|theirs|he|him|his|she|her|hers|"
-    r"(?:this|that|these|those)(?=\s*(?:\?|$|\.|,|cost|take|apply|applies|mean|include|happen|work|last|be|is|are|also|too|"
-    r"one|ones|case|cases|rule|rules|policy|amount|limit|process|procedure|document|page|period|deadline|price|fee|change|"
-    r"decision|product|model|machine|device|person|team|project|contract|form|request|requirement)\b|\s*\?|\s*$)|"
-    r"(?:about|after|before|for|with|than|like|does|did|is|was|do|of|without) (?:this|that|these|those)"
-    r"(?=\s*(?:\?|$|[,.]))|"
+    r"(?:this|these)(?=\s+(?:cost|take|apply|applies|mean|include|happen|work|last|be|is|are|also|too)\b)|"
+    r"(?:this|that|these|those)(?=\s+(?:one|ones|case|cases|rule|rules|policy|amount|limit|process|procedure|document|page|"
+    r"period|deadline|price|fee|change|decision|product|model|machine|device|person|team|project|contract|form|request|"
+    r"requirement)\b|\s*(?:[?,.]|$))|"
+    r"(?:is|are|was|were|do|does|did|can|could|will|would|should|may|must) (?:that|those)|"
     r"the (?:same|former|latter|above)|such (?:a |an )?\w+|said \w+|thereof|therefor)\b",
     re.IGNORECASE,
 )
@@ -143,7 +143,7 @@ def _content(text: str) -> list[str]:
 
 _ZH_OPENING = re.compile(r"^(?:那么|那|还有|另外|以及|而且|而|但是|但|如果是|如果换成|换成|要是|假如|同样)[，,、\s]*")
 _ZH_POINTERS = re.compile(
-    r"它们?|他们?|她们?|其(?=[\u4e00-\u9fff])(?<![尤极]其)(?!他|它|中|实|余|次)|该(?=[\u4e00-\u9fff]{1,6})(?<!应该)(?<!应)|"
+    r"(?<!其)(?:它|他|她)们?|其(?=[\u4e00-\u9fff])(?<![尤极]其)(?!他|它|中|实|余|次)|该(?=[\u4e00-\u9fff]{1,6})(?<!应该)(?<!应)|"
     r"(?:这|那)(?:个|些|种|项|份|款|台|样|里|边|次|一|条|类|位|家)?(?=[\u4e00-\u9fff]*(?:呢|吗|？|\?|$|要|需|有|是|的|多|怎|如|为|包|适|可|能|会|在|由|从|什|谁|何|几))|"
     r"上述|前者|后者|此(?=[\u4e00-\u9fff])(?<!因此)(?<!如此)|同样的|一样"
 )
