@@ -29,6 +29,11 @@ def get_person(actor: User, user_id: int | str) -> User:
     return only(people(actor), pk=user_id)
 
 
+def get_person_by_email(actor: User, email: str) -> User:
+    """Raises PermissionRefused or NotFound."""
+    return only(people(actor), email__iexact=email)
+
+
 def teams(actor: User) -> QuerySet[Team]:
     """Every team, for who manages people. Raises PermissionRefused."""
     require(actor, Duty.MANAGE_PEOPLE)

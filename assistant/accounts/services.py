@@ -27,6 +27,7 @@ __all__ = [
     "TOKEN_SCOPES",
     "add_member",
     "authenticate_token",
+    "change_user",
     "create_team",
     "create_user",
     "disable_user",
@@ -96,6 +97,26 @@ def update_user(*, actor: User, user: User, name: str | None = None, role: str |
         if detail:
             person.save(update_fields=["name", "role", "session_version"])
             audit.record(action="account.changed", target=_target(person), detail=detail)
+    return person
+
+
+def change_user(
+    *,
+    actor: User,
+    user: User,
+    name: str | None = None,
+    role: str | None = None,
+    is_active: bool | None = None,
+    password: str | None = None,
+) -> User:
+    """Several changes at once: all of them or none."""
+    require(actor, Duty.MANAGE_PEOPLE)
+    with transaction.atomic():
+        person = update_user(actor=actor, user=user, name=name, role=role)
+        if password is not None:
+            person = set_password(actor=actor, user=person, password=password)
+        if is_active is not None:
+            person = (enable_user if is_active else disable_user)(actor=actor, user=person)
     return person
 
 

@@ -31,10 +31,17 @@ _USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 def issue_token(
-    *, actor: User | None, user: User, name: str, scopes: Iterable[str] = (), expires_at: datetime | None = None
+    *,
+    actor: User | None,
+    user: User,
+    name: str,
+    scopes: Iterable[str] = (),
+    expires_at: datetime | None = None,
+    by: ApiToken | None = None,
 ) -> tuple[ApiToken, str]:
     """A new token and its text, which is nowhere kept. Only for oneself; `actor` None: a command on the host.
 
+    `by`: the token that asks; what it makes has no more scopes and no longer life than itself.
     Raises PermissionRefused, Invalid, Conflict when the person has too many.
     """
     if actor is not None and actor.pk != user.pk:
@@ -42,6 +49,10 @@ def issue_token(
     if not user.is_active:
         raise Conflict(_("This person is disabled."))
     chosen = _scopes(scopes)
+    if by is not None:
+        if by.scopes and not (chosen and set(chosen) <= set(by.scopes)):
+            raise PermissionRefused(_("A token cannot make one that may do more than itself."))
+        expires_at = min((at for at in (expires_at, by.expires_at) if at is not None), default=None)
     label = sanitize.title(name, limit=100)
     if not label:
         raise Invalid(_("A token needs a name."), fields={"name": [_("A token needs a name.")]})
