@@ -57,11 +57,11 @@ class _Reader:
             kind: self._note_texts(parts.get(kind + "s", f"word/{kind}s.xml")) for kind in ("footnote", "endnote")
         }
         self._waiting: list[str] = []
-        self._paged = any(
-            local(e) == "lastRenderedPageBreak" or (local(e) == "br" and attribute(e, "type") == "page")
-            for e in self._root.iter()
-        )
-        self._writer = PageWriter(context.limits, flow=not self._paged)
+        marks = {local(e) for e in self._root.iter() if local(e) == "lastRenderedPageBreak" or _is_page_break(e)}
+        self._paged = bool(marks)
+        # Without Word's own marks nobody knows where a long stretch between explicit breaks turns the page.
+        capacity = 4 if "lastRenderedPageBreak" in marks else 2
+        self._writer = PageWriter(context.limits, flow=not self._paged, capacity=capacity)
         self._title: str | None = None
         self._context = context
         self._boxes: list[Element] = []
@@ -166,7 +166,7 @@ class _Reader:
         early = late = False
         for run, element in _inline(paragraph, None):
             name = local(element)
-            if name == "lastRenderedPageBreak" or (name == "br" and attribute(element, "type") == "page"):
+            if name == "lastRenderedPageBreak" or _is_page_break(element):
                 if any(part.strip() for part in parts):
                     late = True
                 else:
@@ -285,6 +285,10 @@ def _inline(parent: Element, run: Element | None) -> Iterator[tuple[Element | No
             yield run, element
         else:
             yield from _inline(element, element if name == "r" else run)
+
+
+def _is_page_break(element: Element) -> bool:
+    return local(element) == "br" and attribute(element, "type") == "page"
 
 
 def _character(name: str, element: Element) -> str:

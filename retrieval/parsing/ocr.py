@@ -102,11 +102,12 @@ def _with_spaces(text: str, columns: tuple[float, list[list[str]], list[list[int
     blank = _blank_columns(crop)
     centres = [min(len(blank) - 1, int((place + 0.5) / columns[0] * len(blank))) for place in places]
     gaps = [_widest(blank[a : b + 1]) for a, b in pairwise(centres)]
-    inner = [gap for gap, a, b in zip(gaps, text, text[1:], strict=False) if a != " " and b != " " and gap]
+    inner = [gap for gap, (a, b) in zip(gaps, pairwise(text), strict=True) if " " not in (a, b) and gap]
+    seen = [_widest(blank[centres[i - 1] : centres[i + 1] + 1]) for i in range(1, len(text) - 1) if text[i] == " "]
     usual = statistics.median(inner) if inner else 0.0
-    least = max(_WORD_GAP * crop.shape[0], 1.8 * usual)
+    least = max(_WORD_GAP * crop.shape[0], 1.8 * usual, 0.7 * statistics.median(seen) if len(seen) > 1 else 0.0)
     parts = [text[0]]
-    for gap, before, char in zip(gaps, text, text[1:], strict=False):
+    for gap, (before, char) in zip(gaps, pairwise(text), strict=True):
         narrow = before < "\u2e80" and char < "\u2e80"
         # Figures have wide sides, most of all the one: between two of them it takes more to be a blank.
         wanted = least * (1.6 if before.isdigit() and char.isdigit() else 1.0)

@@ -23,8 +23,10 @@ _SENTENCE_END = re.compile(r"(?<=[.!?。！？；;])\s*|\n")
 class PageWriter:
     """Collects one document's pages. Not thread-safe; used once."""
 
-    def __init__(self, limits: Limits, *, flow: bool = False) -> None:
+    def __init__(self, limits: Limits, *, flow: bool = False, capacity: int = _PAPER) -> None:
+        """`capacity`: how many times `page_characters` a page of the format's own may hold before it is divided."""
         self._limits = limits
+        self._capacity = limits.page_characters * (1 if flow else capacity)
         self._flow = flow
         self._pages: list[ParsedPage] = []
         self._text: list[str] = []
@@ -137,9 +139,7 @@ class PageWriter:
         return [piece for piece in pieces if piece]
 
     def _append(self, kind: BlockKind, text: str, level: int) -> None:
-        # A format's own pages may be long; they are only divided when they are beyond what paper holds.
-        size = self._limits.page_characters * (1 if self._flow else _PAPER)
-        if self._blocks and self._length + 1 + len(text) > size:
+        if self._blocks and self._length + 1 + len(text) > self._capacity:
             label = self._label
             self._close()
             self._label = label
