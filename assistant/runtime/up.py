@@ -153,17 +153,21 @@ def _web(host: str, port: int) -> health.Part:
 
 
 def _wait_for_documents(supervisor: subprocess.Popen[bytes]) -> None:
-    """Show how many documents are still being read; the product already answers meanwhile."""
-    last = -1
+    """Show how many documents are still being read: one line that changes, or every tenth where that cannot be."""
+    terminal = sys.stdout.isatty()
+    told = -1
     while True:
         _alive(supervisor)
         waiting, total = demo_company.remaining()
+        done = total - waiting
+        if terminal and total:
+            print(f"\rReading documents: {done} of {total} done.", end="" if waiting else "\n", flush=True)  # noqa: T201
+        elif waiting and done // 10 != told:
+            told = done // 10
+            say(f"Reading documents: {done} of {total} done.")
         if waiting == 0:
             return
-        if waiting != last:
-            say(f"Reading documents: {total - waiting} of {total} done.")
-            last = waiting
-        time.sleep(1.0)
+        time.sleep(0.5)
 
 
 def _announce(host: str, port: int, passwords: dict[str, str]) -> None:
