@@ -117,9 +117,11 @@ def test_a_token_needs_the_audit_scope(people):
 @pytest.mark.django_db(transaction=True)
 async def test_the_export_streams_under_the_asynchronous_server(people, async_client):
     from asgiref.sync import sync_to_async
+    from django.db import connections
 
     api = await sync_to_async(Api)(people.auditor)
     answer = await async_client.get("/api/v1/audit/export/?format=csv", headers={"Authorization": f"Bearer {api.raw}"})
     assert answer.is_async
     body = b"".join([chunk async for chunk in answer.streaming_content]).decode()
     assert "token.issued" in body
+    await sync_to_async(connections.close_all)()  # the worker thread's own
