@@ -1,19 +1,109 @@
-"""The audit log for auditors: a timeline, one event with its links, verification, export. Thin."""
+"""The audit log for auditors: a timeline, one event with its links in the chain, verification, export. Thin."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from datetime import date, datetime, time, timedelta
+from itertools import groupby
+from typing import Any
 
-from assistant.accounts.roles import Duty, require
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
 
-from .pages import actor
+from assistant.accounts import policy, review
+from assistant.audit.catalogue import OUTCOMES
+
+from . import wording
+from .forms import AuditFilterForm
+from .pages import actor, off_the_loop, paged
+
+PAGE = 100
+EXTENSIONS = {"jsonl": "jsonl", "csv": "csv", "cef": "cef.txt"}
 
 
 @require_safe
 def timeline(request: HttpRequest) -> HttpResponse:
-    require(actor(request), Duty.REVIEW_AUDIT)
-    return HttpResponse()
+    """What happened, newest first, by day; the filters are in the address."""
+    person = actor(request)
+    form = AuditFilterForm(request.GET)
+    found = review.events(actor=person, **_filters(form))
+    page = paged(request, found, PAGE)
+    names = review.names(page.object_list)
+    days = [
+        (day, [{"event": event, "who": names.get(event.actor, event.actor)} for event in group])
+        for day, group in groupby(page, key=lambda event: wording.day(event.at))
+    ]
+    context = {
+        "form": form,
+        "page": page,
+        "days": days,
+        "actions": wording.action_choices(),
+        "outcomes": [(outcome, wording.outcome_words(outcome)["words"]) for outcome in OUTCOMES],
+        "filtered": any(form.data.get(name) for name in form.fields),
+        "formats": list(review.FORMATS),
+    }
+    return render(request, "web/audit.html", context, status=400 if form.errors else 200)
 
 
-event = verify = export = timeline
+@require_safe
+def event(request: HttpRequest, seq: int) -> HttpResponse:
+    """One event with what comes before and after it in the chain, and what happened in the same request."""
+    person = actor(request)
+    near = {row.seq: row for row in review.events(actor=person).filter(seq__range=(max(1, seq - 1), seq + 1))}
+    row = policy.only(review.events(actor=person), seq=seq)
+    same = list(review.events(actor=person, request_id=row.request_id).exclude(seq=seq)[:50]) if row.request_id else []
+    names = review.names([row, *near.values(), *same])
+    context = {
+        "event": row,
+        "who": names.get(row.actor, row.actor),
+        "whom": names.get(f"{row.target_type}:{row.target_id}", ""),
+        "before": near.get(seq - 1),
+        "after": near.get(seq + 1),
+        "same_request": sorted(same, key=lambda other: other.seq),
+        "detail": sorted(row.detail.items()),
+    }
+    return render(request, "web/audit_event.html", context)
+
+
+@require_POST
+def verify(request: HttpRequest) -> HttpResponse:
+    """Walk the whole log now, and say what holds."""
+    report = review.verify(actor=actor(request))
+    return render(request, "web/audit_verified.html", {"report": report})
+
+
+@require_safe
+def export(request: HttpRequest) -> HttpResponseBase:
+    """The filtered events as a file; without a filter, JSON lines are the whole log that anybody can verify."""
+    form = AuditFilterForm(request.GET)
+    kind = request.GET.get("format", "jsonl")
+    media_type, lines = review.export(actor=actor(request), form=kind, **_filters(form))
+    response = StreamingHttpResponse(lines, content_type=media_type)
+    name = f"audit-{timezone.localdate().isoformat()}.{EXTENSIONS.get(kind, 'txt')}"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Cache-Control"] = "private, no-store"
+    return off_the_loop(request, response)
+
+
+def _filters(form: AuditFilterForm) -> dict[str, Any]:
+    """The valid filters as `review` takes them; a day begins and ends at midnight here."""
+    form.is_valid()
+    data = form.cleaned_data
+    return {
+        "person": data.get("person", ""),
+        "action": data.get("action", ""),
+        "target": _target(data.get("target", "")),
+        "outcome": data.get("outcome", ""),
+        "since": _midnight(data.get("since")),
+        "until": _midnight(data["until"] + timedelta(days=1)) if data.get("until") else None,
+    }
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return timezone.make_aware(datetime.combine(day, time.min)) if day else None
+
+
+def _target(text: str) -> str:
+    """ "kind:id", a kind, or a document's bare id."""
+    return f"document:{text}" if text.count("-") == 4 and ":" not in text else text

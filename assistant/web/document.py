@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import Count
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -24,7 +24,7 @@ from assistant.errors import AuditUnavailable, Unavailable
 
 from . import wording
 from .forms import DocumentForm, GrantForm, MoveForm, VersionForm
-from .pages import acted, actor, form_page, submitted
+from .pages import acted, actor, form_page, off_the_loop, submitted
 
 PICTURE_WIDTH = 1200
 
@@ -87,7 +87,7 @@ def picture(request: HttpRequest, document_id: UUID, number: int) -> HttpRespons
 
 
 @require_safe
-def original(request: HttpRequest, document_id: UUID) -> FileResponse:
+def original(request: HttpRequest, document_id: UUID) -> StreamingHttpResponse:
     """The uploaded file, always as a download: nothing from outside runs on this address."""
     person = actor(request)
     row = policy.get_visible_document(person, document_id)
@@ -97,7 +97,7 @@ def original(request: HttpRequest, document_id: UUID) -> FileResponse:
     )
     response["X-Content-Type-Options"] = "nosniff"
     response["Cache-Control"] = "private, no-store"
-    return response
+    return off_the_loop(request, response)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

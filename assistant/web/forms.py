@@ -199,9 +199,9 @@ class TokenForm(Form):
 class AuditFilterForm(Form):
     """Filters live in the address; all are optional and unknown values are told, not ignored."""
 
-    actor = forms.CharField(label=_("Person"), required=False, max_length=254)
+    person = forms.CharField(label=_("Person (e-mail)"), required=False, max_length=254)
     action = forms.CharField(label=_("What"), required=False, max_length=64)
     outcome = forms.CharField(label=_("Outcome"), required=False, max_length=20)
-    target = forms.CharField(label=_("About (id)"), required=False, max_length=64)
+    target = forms.CharField(label=_("About (document or other id)"), required=False, max_length=100)
     since = forms.DateField(label=_("From"), required=False, widget=DateInput())
     until = forms.DateField(label=_("To"), required=False, widget=DateInput())

@@ -5,15 +5,18 @@ Knows: HTTP and forms. Does not know: any domain object.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, cast
 from urllib.parse import urlencode
 
+from asgiref.sync import sync_to_async
 from django import forms
 from django.contrib import messages
+from django.core.handlers.asgi import ASGIRequest
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
@@ -23,6 +26,7 @@ from assistant.accounts.models import User
 
 from . import wording
 
+CHUNKS_AT_ONCE = 64
 REPAIRABLE = (errors.Invalid, errors.Conflict, errors.TooLarge, errors.Unsupported, errors.TooMany)
 
 
@@ -88,6 +92,19 @@ def address(request: HttpRequest, **changes: str | None) -> str:
         else:
             query.pop(name, None)
     return f"?{urlencode(query)}" if query else "?"
+
+
+def off_the_loop(request: HttpRequest, response: StreamingHttpResponse) -> StreamingHttpResponse:
+    """The same stream, read in a thread when the server is asynchronous: a large file must not be read into memory
+    first, nor hold up others."""
+    if isinstance(request, ASGIRequest):
+        response.streaming_content = _in_thread(iter(cast(Iterable[bytes], response.streaming_content)))
+    return response
+
+
+async def _in_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while block := await sync_to_async(lambda: b"".join(islice(chunks, CHUNKS_AT_ONCE)))():
+        yield block
 
 
 def back(request: HttpRequest, fallback: str) -> str:

@@ -113,9 +113,23 @@ def sources(citations: Iterable[Quote]) -> list[Source[Quote]]:
     return [found[marker] for marker in sorted(found)]
 
 
-def around(text: str, quote: str) -> tuple[str, str, str]:
-    """(before, quote, after): the quote in its paragraph; ("", quote, "") when it does not stand there verbatim."""
+def around(text: str, quote: str, room: int = 180) -> tuple[str, str, str]:
+    """(before, quote, after): the quote with at most about `room` characters of its paragraph on each side.
+
+    ("", quote, "") when it does not stand there verbatim.
+    """
     at = text.find(quote)
     if at < 0 or not quote:
         return "", quote or text, ""
-    return text[:at], quote, text[at + len(quote) :]
+    before, after = text[:at], text[at + len(quote) :]
+    if len(before) > room:
+        before = "… " + _from_word(before[-room:])
+    if len(after) > room:
+        after = _from_word(after[:room][::-1])[::-1] + " …"
+    return before.lstrip(), quote, after.rstrip()
+
+
+def _from_word(text: str) -> str:
+    """The text from its next word on; as it is when it has no spaces (Chinese)."""
+    head, _, tail = text.partition(" ")
+    return tail if tail and len(head) < 40 else text

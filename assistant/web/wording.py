@@ -6,6 +6,7 @@ Knows: codes and numbers of other rooms. Does not know: HTTP or the database (it
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date as Date
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.utils.translation import gettext, gettext_noop, ngettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from assistant import errors
+from assistant.accounts.roles import Role
 from assistant.audit.catalogue import ACTIONS
 
 _ERROR_PAGES: dict[int, tuple[Any, Any]] = {
@@ -69,9 +71,7 @@ _NOT_ANSWERED: dict[str, tuple[Any, Any]] = {
     ),
     "refused": (
         _("This question was not answered"),
-        _(
-            "It reads like an instruction to the assistant, not like a question about documents. Put it as a question."
-        ),
+        _("It reads like an instruction to the assistant, not like a question about documents. Put it as a question."),
     ),
     "cancelled": (_("Stopped"), _("You stopped this answer. Ask again when you like.")),
     "failed": (
@@ -184,14 +184,6 @@ _OUTCOMES: dict[str, tuple[str, Any]] = {
     "failed": ("bad", _("failed")),
 }
 
-_ANSWER_OUTCOMES: dict[str, Any] = {
-    "answered": _("Answered"),
-    "not_found": _("Not in the documents"),
-    "refused": _("Refused"),
-    "cancelled": _("Stopped"),
-    "failed": _("Failed"),
-}
-
 TOKEN_SCOPE_WORDS: dict[str, Any] = {
     "ask": _("Ask questions and search"),
     "read": _("Read collections and documents"),
@@ -290,26 +282,35 @@ def age(seconds: float) -> str:
 
 
 def moment(value: datetime) -> dict[str, str]:
+    """A time for people and, as `iso`, for machines."""
     local = timezone.localtime(value)
     today = timezone.localdate()
+    values = {"time": local.strftime("%H:%M"), "date": date(local)}
     if local.date() == today:
-        words = gettext("today, %(time)s") % {"time": date_format(local, "TIME_FORMAT")}
+        words = gettext("today, %(time)s") % values
     elif local.date() == today - timedelta(days=1):
-        words = gettext("yesterday, %(time)s") % {"time": date_format(local, "TIME_FORMAT")}
+        words = gettext("yesterday, %(time)s") % values
     else:
-        words = date_format(local, "DATETIME_FORMAT")
+        words = gettext("%(date)s, %(time)s") % values
     return {"words": words, "iso": local.isoformat(timespec="seconds")}
+
+
+def date(value: datetime | Date) -> str:
+    """ "22 November 2026", in the reader's language."""
+    if isinstance(value, datetime):
+        value = timezone.localtime(value)
+    return date_format(value, pgettext("a date in Django's format characters", "j F Y"))
 
 
 def day(value: datetime) -> str:
     """The heading of a day in a list."""
-    date = timezone.localtime(value).date()
+    local = timezone.localtime(value).date()
     today = timezone.localdate()
-    if date == today:
+    if local == today:
         return gettext("Today")
-    if date == today - timedelta(days=1):
+    if local == today - timedelta(days=1):
         return gettext("Yesterday")
-    return date_format(date, "DATE_FORMAT")
+    return date(local)
 
 
 def listed(names: Iterable[str]) -> str:
@@ -376,8 +377,20 @@ def outcome_words(outcome: str) -> dict[str, str]:
     return {"tone": tone, "words": str(words)}
 
 
-def answer_outcome(outcome: str) -> str:
-    return str(_ANSWER_OUTCOMES.get(outcome, outcome))
+def outcome_name(outcome: str) -> str:
+    return outcome_words(outcome)["words"]
+
+
+def actor_words(actor: str) -> str:
+    """An acting party of the log: an address as it is, the others in words."""
+    known = {"system": gettext("the system"), "anonymous": gettext("somebody not signed in")}
+    if actor.startswith("user:"):
+        return gettext("a person who is gone (%(actor)s)") % {"actor": actor}
+    return known.get(actor, actor)
+
+
+def role_words(role: str) -> str:
+    return str(dict(Role.choices).get(role, role))
 
 
 def part_words(name: str, facts: dict[str, Any], *, ok: bool) -> str:

@@ -58,6 +58,11 @@ def test_quote_that_is_not_in_the_paragraph_stands_alone():
     assert rendering.around("something else", "the quote") == ("", "the quote", "")
 
 
+def test_long_paragraph_is_cut_at_words_around_the_quote():
+    before, quote, after = rendering.around("one two three QUOTE four five six", "QUOTE", room=9)
+    assert (before, quote, after) == ("… three ", "QUOTE", " four …")
+
+
 def test_quotations_of_one_marker_share_a_source_in_the_order_of_markers():
     @dataclass(frozen=True)
     class Quote:

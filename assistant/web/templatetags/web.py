@@ -132,8 +132,12 @@ for _name in (
     "size_words",
     "action_words",
     "outcome_words",
+    "outcome_name",
+    "actor_words",
+    "role_words",
     "reason_words",
     "scope_words",
     "duration",
 ):
     register.filter(_name, getattr(wording, _name))
+register.filter("day", wording.date)
