@@ -229,11 +229,16 @@ def restore_conversation(*, actor: User, conversation_id: UUID | str) -> Convers
 def erase_deleted() -> int:
     """Erase the conversations whose time to undo is over; how many. For the sweeper."""
     before = timezone.now() - timedelta(seconds=UNDO_SECONDS)
+    return erase(Conversation.objects.filter(deleted_at__lte=before))
+
+
+def erase(rows: QuerySet[Conversation]) -> int:
+    """Erase conversations with their answers, for good; how many. Their audit events stay."""
     erased = 0
-    for pk in Conversation.objects.filter(deleted_at__lte=before).values_list("pk", flat=True)[:100]:
+    for pk in rows.values_list("pk", flat=True):
         with transaction.atomic():
-            row = Conversation.objects.select_for_update().filter(pk=pk, deleted_at__lte=before).first()
-            if row is None:
+            row = rows.select_for_update().filter(pk=pk).first()
+            if row is None:  # restored meanwhile
                 continue
             answers = list(row.answers.values_list("pk", flat=True))
             row.delete()
