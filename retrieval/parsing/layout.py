@@ -22,6 +22,8 @@ from retrieval.schema import BlockKind
 _BULLET = re.compile(
     r"^(?:[*※•●▪■◦‣·∙○◆◇➢➤✓✔❖\uf0b7\uf0a7\uf0d8\uf076–—-]\s|\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s|（[0-9一二三四五六七八九十]+）|\d{1,2}、)"
 )
+# A line that ends so is in the middle of a sentence, whatever the next one begins with.
+_GOES_ON = re.compile(r"(,|\b(a|an|and|at|by|for|from|in|into|of|on|or|per|than|that|the|to|und|with))$")
 _LEADER = re.compile(r"(?:[.…·_]\s?){5,}")
 _ENDS = '.!?。！？:：;；…”"'
 _MAX_DEPTH = 12
@@ -350,7 +352,10 @@ def _same(before: Line, line: Line, unit: Unit, left: float, right: float, pitch
         return False
     backwards = rtl(before.text + text)
     width = right - left
-    reached = (before.x0 - left if backwards else right - before.x1) < max(0.12 * width, 3 * size)
+    # A line is full when it reaches the margin, or when the next line's first word would not have fitted on it.
+    first_word = (line.x1 - line.x0) * (len(text.split(maxsplit=1)[0]) + 1) / max(len(text), 1)
+    room = before.x0 - left if backwards else right - before.x1
+    reached = room < max(0.12 * width, 3 * size, 1.2 * first_word)
     indent = (right - line.x1) - (right - before.x1) if backwards else line.x0 - before.x0
     if unit.kind == "list_item":
         return indent > -0.6 * size and (reached or indent > 0.4 * size or not text[:1].isupper())
@@ -358,4 +363,6 @@ def _same(before: Line, line: Line, unit: Unit, left: float, right: float, pitch
         return False
     if not reached and before.text[-1:] in _ENDS:
         return False
-    return reached or (text[:1].islower() and before.text[-1:] not in _ENDS)
+    if before.text[-1:] in _ENDS:
+        return reached
+    return reached or text[:1].islower() or bool(_GOES_ON.search(before.text))

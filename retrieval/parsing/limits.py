@@ -11,14 +11,17 @@ MIB = 1024 * 1024
 class Limits:
     """Upper bounds for reading one file; every one ends in `LimitExceeded(what=<field name>)`.
 
-    `page_characters` is not a bound but the size at which formats without pages of their own are divided.
+    `seconds` bounds the whole, `stall_seconds` the time without a finished page: a thick scan may take long, a
+    parser that hangs may not. `page_characters` is not a bound but the size at which formats without pages of
+    their own are divided.
     """
 
     file_bytes: int = 200 * MIB
     pages: int = 5_000
     characters: int = 30_000_000
-    seconds: float = 600.0
-    cpu_seconds: int = 600
+    seconds: float = 3_600.0
+    stall_seconds: float = 180.0
+    cpu_seconds: int = 3_600
     memory_bytes: int = 4096 * MIB
     output_bytes: int = 256 * MIB
     archive_members: int = 20_000

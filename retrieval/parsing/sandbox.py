@@ -158,7 +158,9 @@ def _answers(child: subprocess.Popen[bytes], deadline: float, limits: Limits) ->
     total = 0
     while True:
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+        if left <= 0 or not select.select([pipe], [], [], min(left, limits.stall_seconds))[0]:
+            if time.monotonic() < deadline:
+                raise LimitExceeded(f"no page was read for {limits.stall_seconds:g} seconds", what="stall_seconds")
             raise LimitExceeded(f"reading took longer than {limits.seconds:g} seconds", what="seconds")
         piece = os.read(pipe, 1 << 20)
         if not piece:
