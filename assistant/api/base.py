@@ -14,6 +14,8 @@ from rest_framework.views import APIView
 from assistant import errors
 from assistant.accounts.models import ApiToken, User
 
+from .forms import number_in
+
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -45,3 +47,9 @@ class CursorPage(CursorPagination):
     max_page_size = 200
     page_size_query_param = "page_size"
     ordering: Any = "-created_at"
+
+    def get_page_size(self, request: Request) -> int:
+        size = number_in(request, "page_size")
+        if size is not None and size > self.max_page_size:
+            raise errors.Invalid("The page is too large.", fields={"page_size": [f"At most {self.max_page_size}."]})
+        return size or self.page_size

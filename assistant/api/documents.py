@@ -10,7 +10,7 @@ from django.conf import settings
 from django.urls import path, reverse
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,7 +20,7 @@ from assistant.errors import TooLarge
 
 from .base import CursorPage, View
 from .collections import AccessReportSerializer, GrantListSerializer, GrantSerializer, grant_list
-from .forms import PAGING, valid
+from .forms import PAGING, VISIBLE, valid
 
 _FORM_ROOM = 1024 * 1024  # bytes of a multipart body beside the file
 
@@ -84,7 +84,7 @@ class AcceptedSerializer(serializers.Serializer[Any]):
 
 
 class DocumentChangeSerializer(serializers.Serializer[Any]):
-    title = serializers.CharField(max_length=300, required=False)
+    title = serializers.RegexField(VISIBLE, max_length=300, required=False)
     valid_from = serializers.DateField(required=False, allow_null=True)
     valid_until = serializers.DateField(required=False, allow_null=True)
     collection = serializers.SlugField(max_length=60, required=False, help_text="Move it there.")
@@ -101,7 +101,7 @@ class DocumentCursor(CursorPage):
 
 
 class DocumentsView(View):
-    parser_classes = (MultiPartParser, JSONParser)
+    parser_classes = (MultiPartParser,)
 
     @extend_schema(
         operation_id="documents_list",
@@ -160,7 +160,7 @@ class DocumentView(View):
 
 
 class DocumentVersionsView(View):
-    parser_classes = (MultiPartParser, JSONParser)
+    parser_classes = (MultiPartParser,)
 
     @extend_schema(
         request={"multipart/form-data": ReplaceSerializer},

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from assistant.errors import Invalid
 
+VISIBLE = r"\S"  # at least one character that can be seen
 PAGING = [
     OpenApiParameter("cursor", str, description="From `next` or `previous`."),
     OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": 200}),

@@ -11,11 +11,11 @@ from rest_framework.response import Response
 from assistant.documents import services
 
 from .base import View
-from .forms import valid
+from .forms import VISIBLE, valid
 
 
 class SearchSerializer(serializers.Serializer[object]):
-    query = serializers.CharField(max_length=8000, trim_whitespace=False)
+    query = serializers.RegexField(VISIBLE, max_length=2000)
     collections = serializers.ListField(
         child=serializers.SlugField(max_length=60), required=False, max_length=100, help_text="Slugs; none means all."
     )

@@ -103,7 +103,7 @@ def test_uploads_that_cannot_be_taken_say_why(clients, world, settings):  # noqa
     assert send(clients["nobody"], "handbook").status_code == 401
     assert send(boss, "handbook", content=b"").json()["code"] == "empty_file"
     assert boss.post(f"{API}documents/", {"collection": "handbook"}, format="multipart").status_code == 400
-    assert boss.post(f"{API}documents/", {"collection": "handbook"}, format="json").status_code == 400
+    assert boss.post(f"{API}documents/", {"collection": "handbook"}, format="json").status_code == 415
     settings.MAX_UPLOAD_BYTES = 1024 * 1024
     too_large = send(boss, "handbook", content=b"x" * (2**20 + 1))
     assert (too_large.status_code, too_large.json()["code"]) == (413, "too_large")
@@ -225,7 +225,7 @@ def test_patch_renames_dates_and_moves(clients, world):  # noqa: F811
     where = f"{API}documents/{key}/"
     changed = boss.patch(where, {"title": "Flying", "valid_until": "2030-12-31", "collection": "board"}).json()
     assert (changed["title"], changed["valid_until"], changed["collection"]) == ("Flying", "2030-12-31", "board")
-    assert boss.patch(where, {"valid_from": "2031-01-01"}).status_code == 400
+    assert boss.patch(where, {"valid_from": "2031-01-01"}).status_code == 409
     assert boss.patch(where, {"valid_until": None}).json()["valid_until"] is None
     assert boss.patch(where, {"collection": "nowhere"}).status_code == 404
 

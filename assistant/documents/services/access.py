@@ -35,7 +35,7 @@ class Principal:
 
     @classmethod
     def parse(cls, text: str) -> Principal:
-        """ "user:EMAIL", "team:SLUG" or "everyone". Raises Invalid."""
+        """ "user:EMAIL", "team:SLUG" or "everyone". Raises Invalid, NotFound."""
         kind, _, name = text.strip().partition(":")
         if kind == "everyone" and not name:
             return cls(everyone=True)
@@ -43,7 +43,9 @@ class Principal:
             return cls(user_id=user.pk)
         if kind == "team" and (team := Team.objects.filter(slug=name.replace("\x00", "")).first()):
             return cls(team_id=team.pk)
-        message = "Use “user:EMAIL”, “team:SLUG” or “everyone”, naming somebody known here."
+        if kind in ("user", "team") and name:
+            raise NotFound("There is nobody of that name to give access to.", code="unknown_principal")
+        message = "Use “user:EMAIL”, “team:SLUG” or “everyone”."
         raise Invalid("Nobody can be given access by that name.", fields={"principal": [message]})
 
     @classmethod

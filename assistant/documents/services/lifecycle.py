@@ -94,7 +94,7 @@ def update_document(
                 changed.append(field)
         if row.valid_from and row.valid_until and row.valid_until < row.valid_from:
             message = "The last day lies before the first."
-            raise Invalid(message, fields={"valid_until": [message]})
+            raise Conflict(message, code="validity_order", fields={"valid_until": [message]})
         row.save(update_fields=[*changed, "updated_at"])
         if title is not None and row.current_id:
             index_events.append([row.pk])
