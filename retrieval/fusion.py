@@ -38,11 +38,14 @@ def dense_share(query: str, weight: float) -> float:
 
 
 def fuse(dense: NDArray[np.float64], lexical: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """Scores of the candidates, (n,), from their cosines and BM25 scores, both (n,); best is largest.
+    """Scores of the candidates between 0 and 1, (n,), from their cosines and BM25 scores, both (n,).
 
-    A function of the set of candidates: their order changes no bit of any score.
+    0.5 is an average candidate of this query. A function of the set of candidates: their order changes no bit of
+    any score.
     """
-    return np.asarray(share * standardised(dense) + (1.0 - share) * standardised(lexical))
+    mixed = share * standardised(dense) + (1.0 - share) * standardised(lexical)
+    # Softsign keeps the order and needs nothing but exact arithmetic, where exp would depend on the machine.
+    return np.asarray(0.5 + 0.5 * mixed / (1.0 + np.abs(mixed)))
 
 
 def standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,14 +11,18 @@ result is bit for bit what it would be if nothing else had ever been indexed, in
 
 Readers take one reference to an immutable tuple of segments and need no lock; a writer prepares new segments
 beside it and swaps the tuple. A search therefore sees a document's old rows or its new ones, never a mixture.
+`apply` merges small segments only, within milliseconds; `compact`, for a quiet moment, merges large ones without
+holding up anybody.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +41,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FAN = 4  # segments of like size that are merged into one
+APPLY_ROWS = 8192  # the largest segment that an update may write
+PARALLEL_ROWS = 100_000  # from here on one search uses several threads
+_pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="retrieval")
 
 
 class Replica:
@@ -114,18 +121,23 @@ class Replica:
                     self._register(part.segment)
             self._parts = self._tidy(parts)
 
+    def compact(self) -> None:
+        """Merge large segments of like size. Searches and updates go on meanwhile; results do not change."""
+        while group := _crowded(self._parts, MAX_ROWS):
+            self._swap(group)
+
     def purge(self) -> None:
-        """Rewrite every segment that still holds dead rows, so that nothing of a removed passage remains."""
-        with self._lock:
-            parts = {part.segment.number: part for part in self._parts}
-            for part in self._parts:
-                if part.alive is not None:
-                    self._replace(parts, [part])
-            self._parts = tuple(parts.values())
+        """Rewrite every segment that still holds dead rows, so that nothing of a removed passage remains.
+
+        What was removed before the call is gone from memory after it. Searches and updates go on meanwhile.
+        """
+        while dead := [part for part in self._parts if part.alive is not None]:
+            self._swap(dead[:1])
 
     def segments(self) -> tuple[Segment, ...]:
-        """The segments after a `purge`, for a snapshot."""
+        """The segments after `purge` and `compact`, for a snapshot; the caller applies nothing meanwhile."""
         self.purge()
+        self.compact()
         return tuple(part.segment for part in self._parts)
 
     def search(
@@ -233,28 +245,25 @@ class Replica:
             self._places[document_id] = (*before, segment.number) if before else here
 
     def _tidy(self, parts: dict[int, LiveSegment]) -> tuple[LiveSegment, ...]:
-        """Merge segments of like size, and rewrite those that are mostly dead."""
+        """Merge small segments of like size, and rewrite small ones that are mostly dead."""
         for part in list(parts.values()):
-            if part.rows * 2 < part.segment.rows:
-                self._replace(parts, [part])
-        while True:
-            tiers: dict[int, list[LiveSegment]] = {}
-            for part in parts.values():
-                if part.rows * 2 <= MAX_ROWS:
-                    tiers.setdefault(int(math.log(part.rows, FAN)), []).append(part)
-            crowded = [tier for tier in tiers.values() if len(tier) >= FAN]
-            if not crowded:
-                return tuple(parts.values())
-            for tier in crowded:
-                chosen: list[LiveSegment] = []
-                for part in sorted(tier, key=lambda item: item.rows):
-                    if sum(item.rows for item in chosen) + part.rows <= MAX_ROWS:
-                        chosen.append(part)
-                self._replace(parts, chosen)
+            if part.rows * 2 < part.segment.rows <= APPLY_ROWS:
+                self._replace(parts, [part], merge([part]))
+        while group := _crowded(tuple(parts.values()), APPLY_ROWS):
+            self._replace(parts, group, merge(group))
+        return tuple(parts.values())
 
-    def _replace(self, parts: dict[int, LiveSegment], old: Sequence[LiveSegment]) -> None:
-        """Put one merged segment in the place of `old`, which have live rows."""
+    def _swap(self, old: Sequence[LiveSegment]) -> None:
+        """Merge `old` without the lock, and put the result in its place unless it has changed meanwhile."""
         merged = merge(old)
+        with self._lock:
+            parts = {part.segment.number: part for part in self._parts}
+            if all(parts.get(part.segment.number) is part for part in old):
+                self._replace(parts, old, merged)
+                self._parts = tuple(parts.values())
+
+    def _replace(self, parts: dict[int, LiveSegment], old: Sequence[LiveSegment], merged: Segment) -> None:
+        """Put `merged` in the place of `old`."""
         gone = {part.segment.number for part in old}
         for number in gone:
             del parts[number]
@@ -263,6 +272,22 @@ class Replica:
         for document_id in merged.documents:
             rest = tuple(n for n in self._places[document_id] if n not in gone)
             self._places[document_id] = (*rest, merged.number) if rest else here
+
+
+def _crowded(parts: Sequence[LiveSegment], limit: int) -> list[LiveSegment]:
+    """Segments of like size that fit into one of `limit` rows, the smallest first; empty when nothing is to do."""
+    tiers: dict[int, list[LiveSegment]] = {}
+    for part in parts:
+        if part.rows * 2 <= limit:
+            tiers.setdefault(int(math.log(part.rows, FAN)), []).append(part)
+    for _, tier in sorted(tiers.items()):
+        if len(tier) >= FAN:
+            chosen: list[LiveSegment] = []
+            for part in sorted(tier, key=lambda item: item.rows):
+                if sum(item.rows for item in chosen) + part.rows <= limit:
+                    chosen.append(part)
+            return chosen
+    return []
 
 
 def _bm25(
@@ -318,7 +343,9 @@ def _dense_candidates(
     """Rows of each selection that are among the best `depth` by meaning, ties at the end included."""
     rough_query = query.astype(np.float32)
     ask = [min(selection.rows, depth + 16) for selection in selections]
-    found = [s.nearest(rough_query, k) for s, k in zip(selections, ask, strict=True)]
+    # One thread a segment: FAISS's own threads would wait for each other at the end of every segment.
+    spread = _pool.map if sum(selection.rows for selection in selections) >= PARALLEL_ROWS else map
+    found = list(spread(lambda s, k: s.nearest(rough_query, k), selections, ask))
     while True:
         # Whatever reaches the rough floor may be among the best by exact score; every part must go below it.
         floor = _nth_largest(np.concatenate([scores for scores, _ in found]), depth) - TOLERANCE

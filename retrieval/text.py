@@ -17,7 +17,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-import snowballstemmer  # type: ignore[import-untyped]
+import snowballstemmer
 
 CJK = (
     "\u3040-\u30ff"  # Hiragana, Katakana
@@ -39,13 +39,11 @@ _FOLD = str.maketrans(
     | dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"')
     | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043", "-")
 )
-_SPACE = re.compile(r"\s+")
 
-_TOKEN = re.compile(
-    rf"(?P<cjk>[{CJK}]+)"
-    r"|(?P<number>(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+)(?!\w|[-./:]\w))"
-    rf"|(?P<word>[^\W_{CJK}]+(?:[-_./:@&+'][^\W_{CJK}]+)*)"
-)
+_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+)(?!\w|[-./:]\w)"
+_WORD = rf"[^\W_{CJK}]+(?:[-_./:@&+'][^\W_{CJK}]+)*"
+_TOKEN = re.compile(rf"[{CJK}]+|{_NUMBER}|{_WORD}")
+_IS_NUMBER = re.compile(_NUMBER)
 _PARTS = re.compile(r"[-_./:@&+']")
 _LETTER_DIGIT = re.compile(r"[^\W\d_]+|\d+")
 _LATIN = re.compile(r"[a-z]+")
@@ -53,22 +51,20 @@ _LATIN = re.compile(r"[a-z]+")
 
 def normalize(text: str) -> str:
     """The form in which two texts are compared: NFKC, folded case, plain quotes and dashes, single spaces."""
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_FOLD)
-    return _SPACE.sub(" ", text.casefold()).strip()
+    if not text.isascii():
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_FOLD)
+    return " ".join(text.casefold().replace("`", "'").split())
 
 
 def tokenize(text: str) -> list[str]:
     """Index terms in reading order, repeated as often as they occur."""
     terms: list[str] = []
-    for match in _TOKEN.finditer(normalize(text)):
-        if match.lastgroup == "cjk":
-            run = match.group()
-            terms.extend(run)
-            terms.extend(run[i : i + 2] for i in range(len(run) - 1))
-        elif match.lastgroup == "number":
-            terms.append(match.group().replace(",", ""))
+    for token in _TOKEN.findall(normalize(text)):
+        if _CJK_CHARACTER.match(token):
+            terms.extend(token)
+            terms.extend(token[i : i + 2] for i in range(len(token) - 1))
         else:
-            terms.extend(_word_terms(match.group()))
+            terms.extend(_word_terms(token))
     return terms
 
 
@@ -83,6 +79,8 @@ _CJK_CHARACTER = re.compile(f"[{CJK}]")
 
 @lru_cache(maxsize=200_000)
 def _word_terms(word: str) -> tuple[str, ...]:
+    if _IS_NUMBER.fullmatch(word):
+        return (word.replace(",", ""),)
     parts = [part for part in _PARTS.split(_strip_marks(word)) if part]
     if len(parts) == 2 and parts[1] in ("s", "t", "d", "m", "re", "ve", "ll") and "'" in word:
         parts = parts[:1]  # a contraction or a possessive says nothing

@@ -4,11 +4,11 @@ Knows rows, runs of rows and dot products. Does not know partitions' meaning, do
 
 Why this index. Rows are stored as float16 (`ScalarQuantizer.QT_fp16`): half of float32's memory and memory
 traffic at full recall (FAISS, Douze et al. 2024, https://arxiv.org/abs/2401.08281). An inverted file whose
-lists are *runs of one partition*, at most `LIST_ROWS` long, is used without its coarse quantizer: the
+lists are *runs of one partition* is used without its coarse quantizer: the
 caller names the lists to scan (`search_preassigned`), so the search is flat and exact, and its cost
 follows the rows that may be read, from a handful to all. Approximate structures (IVF proper, HNSW) lose
 most of the right results under a narrow permission filter, and a flat index with a bitmap still walks over
-every row that may not be read. Long runs are cut so that threads share one query's lists.
+every row that may not be read. One call uses one thread: the caller spreads segments over threads.
 
 Exactness. FAISS accumulates in float32 in an order that depends on the processor, so its scores choose
 candidates only. Queries and rows are both float16: a product is a multiple of 2^-48, the sum of a few hundred
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LIST_ROWS = 8192
 # Twice the largest error of a float32 dot product of two unit vectors of a few hundred components, with room.
 TOLERANCE = 1e-4
 
@@ -41,11 +40,7 @@ class DenseIndex:
         rows, dimension = vectors.shape
         self.rows = rows
         self.dimension = dimension
-        ends = np.append(run_starts[1:], rows)
-        pieces = [np.arange(start, end, LIST_ROWS) for start, end in zip(run_starts, ends, strict=True)]
-        self._starts = np.append(np.concatenate(pieces) if pieces else np.empty(0, np.int64), rows)
-        # Lists of run r are first_list[r] to first_list[r + 1].
-        self.first_list = np.concatenate(([0], np.cumsum([len(piece) for piece in pieces]))).astype(np.int64)
+        self._starts = np.append(run_starts, rows)
         lists = len(self._starts) - 1
         self._quantizer = faiss.IndexFlatIP(dimension)
         # FAISS's own stubs know less than the library: the object is used untyped.
@@ -54,7 +49,6 @@ class DenseIndex:
         )
         self._index.by_residual = False
         self._index.is_trained = True
-        self._index.parallel_mode = 1  # threads share the lists of one query
         inverted: Any = self._index.invlists
         data = np.ascontiguousarray(vectors, dtype=np.float16)
         ids = np.arange(rows, dtype=np.int64)

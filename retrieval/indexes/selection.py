@@ -41,7 +41,6 @@ class Selection:
         if not len(chosen):
             return None
         starts, ends = segment.partition_starts[chosen], segment.partition_starts[chosen + 1]
-        first, last = segment.dense.first_list[chosen], segment.dense.first_list[chosen + 1]
         stretch = (int(starts[0]), int(ends[-1]))
         mask: NDArray[np.bool_] | None = None
         if stretch[1] - stretch[0] != int((ends - starts).sum()):
@@ -55,7 +54,7 @@ class Selection:
             part=part,
             rows=int(part.counts[chosen].sum()),
             length=int(part.lengths[chosen].sum()),
-            lists=_ranges(first, last),
+            lists=chosen,
             stretch=stretch,
             mask=mask,
         )

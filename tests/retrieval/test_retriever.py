@@ -40,7 +40,7 @@ def replica_of(changes):
     return replica
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(updates, max_size=25), st.lists(queries, min_size=1, max_size=4))
 def test_search_equals_brute_force_after_any_history(changes, questions):
     replica = replica_of(changes)
@@ -53,7 +53,7 @@ def test_search_equals_brute_force_after_any_history(changes, questions):
         assert [(hit.chunk_id, hit.score) for hit in hits] == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(updates, max_size=12),
     st.lists(updates, max_size=12),
@@ -175,3 +175,43 @@ def test_readers_see_old_or_new_rows_but_never_a_mixture():
     for reader in readers:
         reader.join()
     assert not faults
+
+
+def test_compaction_and_purge_beside_updates_change_no_result(monkeypatch):
+    monkeypatch.setattr("retrieval.retriever.APPLY_ROWS", 4)  # so that large merges are left to compaction
+    replica = Replica(DIMENSION, "test", OPTIONS)
+    world = {}
+    stop = threading.Event()
+
+    def keep_house():
+        while not stop.is_set():
+            replica.compact()
+            replica.purge()
+
+    keeper = threading.Thread(target=keep_house)
+    keeper.start()
+    random = np.random.default_rng(11)
+    for _ in range(150):
+        name = f"d{random.integers(1, 40)}"
+        words = [" ".join(random.choice(WORDS, 4)) for _ in range(int(random.integers(0, 4)))]
+        world[name] = [
+            record(name, i, 1, w, i) for i, w in enumerate(words)
+        ]
+        replica.apply(name, world[name])
+    stop.set()
+    keeper.join()
+    left = [item for records in world.values() for item in records]
+    expected = oracle(left, "pump 请假", vector(2), {1}, OPTIONS, 10, 2)
+    hits = replica.search("pump 请假", vector(2), partitions={1}, limit=10, per_document=2)
+    assert [(hit.chunk_id, hit.score) for hit in hits] == expected
+    assert replica.count([1]) == len(replica) == len(left)
+    replica.purge()
+    assert sum(segment.rows for segment in replica.segments()) == len(left)
+
+
+def test_a_search_over_many_rows_is_the_same_on_several_threads(monkeypatch):
+    replica = replica_of([(n, 1, [("pump valve", n)]) for n in range(1, 10)])
+    wanted = {"partitions": {1}, "limit": 5, "per_document": 1}
+    alone = replica.search("pump", vector(3), **wanted)
+    monkeypatch.setattr("retrieval.retriever.PARALLEL_ROWS", 1)
+    assert replica.search("pump", vector(3), **wanted) == alone
