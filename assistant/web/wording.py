@@ -418,11 +418,20 @@ def part_name(name: str) -> str:
     return str(_PARTS.get(name, name))
 
 
+def _waiting(count: int) -> str:
+    """Singular or plural, still with its %(number)s: the script counts."""
+    return ngettext("Waiting: one question is before yours", "Waiting: %(number)s questions are before yours", count)
+
+
+def _chosen(count: int) -> str:
+    return ngettext("%(number)s chosen", "%(number)s are chosen", count)
+
+
 def script_words() -> dict[str, str]:
     """What scripts may say. %(name)s is filled in by the script."""
     return {
-        "waiting": gettext("Waiting: %(count)s questions are before yours"),
-        "waiting_one": gettext("Waiting: one question is before yours"),
+        "waiting": _waiting(2),
+        "waiting_one": _waiting(1),
         "waiting_none": gettext("Waiting for a free place"),
         "reading": gettext("Searching the documents you can read"),
         "writing": gettext("Writing the answer"),
@@ -435,6 +444,6 @@ def script_words() -> dict[str, str]:
         "upload_same": gettext("already here: the same file is in this collection"),
         "upload_lost": gettext("The connection was lost. Drop the file again."),
         "upload_refused": gettext("The file was not accepted."),
-        "chosen": gettext("%(count)s chosen"),
-        "chosen_one": gettext("1 chosen"),
+        "chosen": _chosen(2),
+        "chosen_one": _chosen(1),
     }

@@ -44,8 +44,13 @@ class AnswerStream extends HTMLElement {
   showStatus({ status, position }) {
     if (!this.status) return;
     if (status === "queued") {
-      this.status.textContent = position > 0 ? say(position === 1 ? "waiting_one" : "waiting", { count: position }) : say("waiting_none");
+      const before = (position ?? 1) - 1; // the next in line has position 1
+      this.status.textContent = before > 0 ? say(before === 1 ? "waiting_one" : "waiting", { number: before }) : say("waiting_none");
     } else {
+      // Work begins, perhaps anew after a fault: what an earlier attempt wrote is taken back.
+      this.text = "";
+      this.textBox?.replaceChildren();
+      this.article?.querySelector("[data-role=sources]")?.replaceChildren();
       this.status.textContent = say("reading");
     }
   }

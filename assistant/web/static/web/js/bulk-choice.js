@@ -8,7 +8,7 @@ class BulkChoice extends HTMLElement {
       if (event.target.matches("[data-role=all]")) for (const box of boxes) box.checked = event.target.checked;
       const chosen = boxes.filter((box) => box.checked).length;
       const told = this.querySelector("[data-role=chosen]");
-      if (told) told.textContent = chosen ? say(chosen === 1 ? "chosen_one" : "chosen", { count: chosen }) : "";
+      if (told) told.textContent = chosen ? say(chosen === 1 ? "chosen_one" : "chosen", { number: chosen }) : "";
     });
   }
 }
