@@ -67,13 +67,20 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """Everything an engine may use for one answer."""
+    """Everything an engine may use for one answer.
+
+    `caller` names who asks, so that engines which serve many are fair between them. `cache_key` names who may share
+    work on prompts: what was computed for one request helps another only when both carry the same key that is not
+    empty; it must differ between people with different access.
+    """
 
     question: str
     passages: tuple[Passage, ...]
     messages: tuple[Message, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     options: GenerationOptions = field(default_factory=GenerationOptions)
+    caller: str = ""
+    cache_key: str = ""
 
     def __post_init__(self) -> None:
         for item in self.evidence:
@@ -108,9 +115,7 @@ class Engine(Protocol):
     model: str
     needs_prompt: bool
 
-    def stream(
-        self, request: GenerationRequest, *, cancelled: Callable[[], bool]
-    ) -> Iterator[Delta | Finish]:
+    def stream(self, request: GenerationRequest, *, cancelled: Callable[[], bool]) -> Iterator[Delta | Finish]:
         """Yield deltas, then one ``Finish``. ``cancelled`` is asked at every step. Raises
         ``InferenceError``.
         """

@@ -1,7 +1,8 @@
 """A language model on another machine of the company: any OpenAI-compatible server (vLLM, SGLang, llama.cpp's).
 
-Knows that one address and nothing else of the network; redirects are not followed and environment proxies are ignored, so
-no other host is ever spoken to. TLS is required off this machine. Does not know prompts: it sends the messages it gets.
+Knows that one address and nothing else of the network; redirects are not followed and environment proxies are ignored,
+so no other host is ever spoken to. TLS is required off this machine. Does not know prompts: it sends the messages it
+gets.
 """
 
 from __future__ import annotations

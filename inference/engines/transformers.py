@@ -1,7 +1,8 @@
-"""A causal language model answering by token: one loop, streamed, cancellable within a step.
+"""A causal language model of any kind, answering by token: one loop, streamed, cancellable within a step.
 
-Knows: chat templates (data, rendered by transformers in its sandbox), the key-value cache, deadlines. Does not know
-where the model came from (`inference.loading`) or what the prompt says. One sequence runs at a time; callers wait.
+For the architectures that `engines.batching` cannot run; one sequence runs at a time and callers wait. Knows the
+library's own key-value cache and deadlines. Does not know where the model came from (`inference.loading`) or what the
+prompt says.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from inference.engines.base import Delta, Finish, FinishReason, GenerationRequest, Message
-from inference.engines.decoding import THINK_CLOSE, THINK_OPEN, Sampler, StopFilter, ThinkingSplitter
-from inference.errors import EngineUnavailable, OutOfMemory, PromptTooLong
+from inference.engines.decoding import Sampler
+from inference.engines.transcript import Transcript, render
+from inference.errors import EngineUnavailable, OutOfMemory
 
 if TYPE_CHECKING:
     import torch
 
     from inference.loading import LoadedModel
 
-END_THINKING = f"\n{THINK_CLOSE}\n\n"
 PREFILL_CHUNK = 512  # tokens per step while the prompt is read: a cancel waits for one of these at most
 
 
@@ -34,8 +35,6 @@ class TransformersEngine:
         self.model = f"{loaded.name} ({loaded.quantization})"
         self._loaded: LoadedModel | None = loaded
         self._turn = threading.Lock()
-        template = loaded.tokenizer.chat_template or ""
-        self._may_think = THINK_CLOSE in str(template)
 
     @property
     def context_tokens(self) -> int:
@@ -47,11 +46,7 @@ class TransformersEngine:
 
     def prompt(self, messages: tuple[Message, ...]) -> str:
         """The chat template's rendering, ready for the model to go on."""
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        tokenizer = self._live().tokenizer
-        if tokenizer.chat_template:
-            return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-        return "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in turns) + "\n\nassistant: "
+        return render(self._live(), messages)
 
     def stream(self, request: GenerationRequest, *, cancelled: Callable[[], bool]) -> Iterator[Delta | Finish]:
         """Yield deltas, then one Finish. Raises PromptTooLong, OutOfMemory, EngineUnavailable (closed)."""
@@ -83,24 +78,10 @@ class TransformersEngine:
     ) -> Iterator[Delta | Finish]:
         from torch import OutOfMemoryError, cuda
 
-        loaded, options = self._live(), request.options
-        text = self.prompt(request.messages)
-        ids: list[int] = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
-        limit = loaded.context - min(options.max_new_tokens, 16)
-        if len(ids) >= limit:
-            raise PromptTooLong(
-                f"The prompt has {len(ids)} tokens; {limit} fit into {loaded.name}.",
-                tokens=len(ids),
-                limit=limit,
-                hint="Ask a shorter question or show fewer passages.",
-            )
-        splitter = ThinkingSplitter(begins_inside=text.rstrip().endswith(THINK_OPEN), may_think=self._may_think)
-        stop = StopFilter(options.stop)
-        sample = Sampler(options, loaded.device)
-        detokenize = _Detokenizer(loaded, ids)
-        ends = _end_tokens(loaded)
-        produced = thought = 0
-        reason: FinishReason = "length"
+        loaded = self._live()
+        transcript = Transcript(loaded, request.messages, request.options)
+        sample = Sampler(request.options, loaded.device)
+        count = len(transcript.prompt)
 
         def stopping() -> FinishReason | None:
             if cancelled():
@@ -111,48 +92,21 @@ class TransformersEngine:
             # Not a decorator or one long block: grad mode is per thread, and a generator may be resumed in another.
             cache: object | None = None
             logits: torch.Tensor | None = None
-            for start in range(0, len(ids), PREFILL_CHUNK):
-                if found := stopping():
-                    yield Finish(found, len(ids), 0)
-                    return
-                logits, cache = _step(loaded, ids[start : start + PREFILL_CHUNK], cache)
-            while produced < options.max_new_tokens + options.max_thinking_tokens:
-                if found := stopping():
-                    reason = found
-                    break
+            pending = transcript.prompt
+            while pending:
+                for start in range(0, len(pending), PREFILL_CHUNK):
+                    if found := stopping():
+                        yield from transcript.finish(found)
+                        yield Finish(found, count, transcript.produced)
+                        return
+                    logits, cache = _step(loaded, pending[start : start + PREFILL_CHUNK], cache)
                 assert logits is not None
-                token = sample(logits)
-                if token in ends:
-                    reason = "stop"
-                    break
-                produced += 1
-                inside = splitter.thinking
-                thought += inside
-                for delta in splitter.push(detokenize(token)):
-                    shown = stop.push(delta.text) if delta.kind == "text" else delta.text
-                    if shown:
-                        yield Delta(delta.kind, shown)
-                if stop.stopped:
-                    reason = "stop"
-                    break
-                if len(ids) + produced >= loaded.context or produced - thought >= options.max_new_tokens:
-                    break
-                following = [token]
-                if inside and splitter.thinking and thought >= options.max_thinking_tokens:
-                    following += loaded.tokenizer(END_THINKING, add_special_tokens=False)["input_ids"]
-                    for delta in splitter.push(END_THINKING):
-                        yield delta
-                logits, cache = _step(loaded, following, cache)
+                shown, pending = transcript.push(sample(logits))
+                yield from shown
         except OutOfMemoryError as error:
             cuda.empty_cache()
             raise OutOfMemory("The answer does not fit into memory.", hint="Ask again or choose nf4.") from error
-        for delta in splitter.flush():
-            shown = stop.push(delta.text) if delta.kind == "text" else delta.text
-            if shown:
-                yield Delta(delta.kind, shown)
-        if rest := stop.flush():
-            yield Delta("text", rest)
-        yield Finish(reason, len(ids), produced)
+        yield Finish(transcript.reason or "stop", count, transcript.produced)
 
 
 def _step(loaded: LoadedModel, ids: list[int], cache: object | None) -> tuple[torch.Tensor, object]:
@@ -163,33 +117,3 @@ def _step(loaded: LoadedModel, ids: list[int], cache: object | None) -> tuple[to
         tokens = torch.tensor([ids], device=loaded.device)
         out = loaded.model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
         return out.logits[0, -1], out.past_key_values
-
-
-def _end_tokens(loaded: LoadedModel) -> set[int]:
-    ends: set[int] = set()
-    for value in (loaded.model.generation_config.eos_token_id, loaded.tokenizer.eos_token_id):
-        if isinstance(value, int):
-            ends.add(value)
-        elif value:
-            ends.update(value)
-    return ends
-
-
-class _Detokenizer:
-    """Whole characters only: a token that ends inside one waits for the next."""
-
-    def __init__(self, loaded: LoadedModel, prompt: list[int]) -> None:
-        from tokenizers.decoders import DecodeStream
-
-        self._tokenizer = loaded.tokenizer._tokenizer  # the Rust tokenizer DecodeStream needs
-        self._stream = DecodeStream(ids=prompt[-8:], skip_special_tokens=True)
-        self._special_thinking = {
-            token_id: text
-            for text in (THINK_OPEN, THINK_CLOSE)
-            if (token_id := self._tokenizer.token_to_id(text)) is not None
-        }
-
-    def __call__(self, token: int) -> str:
-        if text := self._special_thinking.get(token):
-            return text  # some tokenizers mark the tags as special; they must not be skipped
-        return self._stream.step(self._tokenizer, token) or ""

@@ -29,7 +29,10 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The record of one import. `architecture` is config.json's model_type; `template_sha256` pins the chat template."""
+    """The record of one import.
+
+    `architecture` is config.json's model_type; `template_sha256` pins the chat template.
+    """
 
     name: str
     kind: Kind

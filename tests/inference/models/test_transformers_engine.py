@@ -8,6 +8,7 @@ import torch
 from inference import loading, quantization
 from inference.config import GenerationOptions
 from inference.engines.base import Engine, Finish, GenerationRequest, Message, collect
+from inference.engines.batching import BatchingEngine
 from inference.engines.transformers import TransformersEngine
 from inference.errors import EngineUnavailable, ModelCorrupt, ModelNotFound, OutOfMemory, PromptTooLong
 
@@ -22,9 +23,16 @@ def never() -> bool:
     return False
 
 
+@pytest.fixture(scope="module", params=[TransformersEngine, BatchingEngine])
+def kind(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def qwen2(qwen2_folder):
-    return TransformersEngine(loading.load(qwen2_folder, device="cpu"))
+def qwen2(qwen2_folder, kind):
+    engine = kind(loading.load(qwen2_folder, device="cpu"))
+    yield engine
+    engine.close()
 
 
 def test_engine_speaks_the_protocol(qwen2):
@@ -42,9 +50,9 @@ def test_prompt_is_the_familys_and_drops_earlier_thinking(qwen2):
 
 
 @pytest.mark.parametrize("folder", ["qwen2_folder", "llama_folder"])
-def test_greedy_stream_equals_generate(folder, request):
+def test_greedy_stream_equals_generate(folder, request, kind):
     loaded = loading.load(request.getfixturevalue(folder), device="cpu")
-    engine = TransformersEngine(loaded)
+    engine = kind(loaded)
     text, thinking, finish = collect(
         engine.stream(
             GenerationRequest("q", (), MESSAGES, options=GenerationOptions(max_new_tokens=12, max_thinking_tokens=500)),
@@ -122,8 +130,8 @@ def test_long_prompt_is_a_typed_error(qwen2):
     assert caught.value.tokens > caught.value.limit
 
 
-def test_closed_engine_says_so(qwen2_folder):
-    engine = TransformersEngine(loading.load(qwen2_folder, device="cpu"))
+def test_closed_engine_says_so(qwen2_folder, kind):
+    engine = kind(loading.load(qwen2_folder, device="cpu"))
     engine.close()
     engine.close()
     with pytest.raises(EngineUnavailable):
