@@ -15,23 +15,23 @@ from assistant.documents import policy, services
 from assistant.documents.models import Access, Collection, Grant
 
 from .base import CursorPage, View
-from .forms import PAGING, VISIBLE, valid
+from .forms import PAGING, VISIBLE, Matching, Text, valid
 
 SLUG = r"^[a-z0-9]+([-_][a-z0-9]+)*$"
 PRINCIPAL = r"^(user:\S+|team:\S+|everyone)$"
 
 
 class CollectionSerializer(serializers.Serializer[Collection]):
-    slug = serializers.RegexField(SLUG, max_length=60)
-    name = serializers.RegexField(VISIBLE, max_length=120, required=False)
-    description = serializers.CharField(max_length=2000, required=False, allow_blank=True, trim_whitespace=False)
+    slug = Matching(SLUG, max_length=60)
+    name = Matching(VISIBLE, max_length=120, required=False)
+    description = Text(max_length=2000, required=False, allow_blank=True, trim_whitespace=False)
 
 
 class CollectionChangeSerializer(serializers.Serializer[Any]):
     """The slug stays: addresses and grants name it."""
 
-    name = serializers.RegexField(VISIBLE, max_length=120, required=False)
-    description = serializers.CharField(max_length=2000, required=False, allow_blank=True, trim_whitespace=False)
+    name = Matching(VISIBLE, max_length=120, required=False)
+    description = Text(max_length=2000, required=False, allow_blank=True, trim_whitespace=False)
 
 
 class CollectionPageSerializer(serializers.Serializer[Any]):
@@ -42,7 +42,7 @@ class CollectionPageSerializer(serializers.Serializer[Any]):
 
 class GrantSerializer(serializers.Serializer[Grant]):
     id = serializers.CharField(source="reference", read_only=True)
-    principal = serializers.RegexField(PRINCIPAL, max_length=300, help_text="user:EMAIL, team:SLUG or everyone")
+    principal = Matching(PRINCIPAL, max_length=300, help_text="user:EMAIL, team:SLUG or everyone")
     access = serializers.ChoiceField(choices=Access.values, default=Access.READER.value)
     created_at = serializers.DateTimeField(read_only=True)
 

@@ -20,7 +20,7 @@ from assistant.errors import TooLarge
 
 from .base import CursorPage, View
 from .collections import AccessReportSerializer, GrantListSerializer, GrantSerializer, grant_list
-from .forms import PAGING, VISIBLE, valid
+from .forms import PAGING, VISIBLE, Matching, Slug, Text, Upload, valid
 
 _FORM_ROOM = 1024 * 1024  # bytes of a multipart body beside the file
 
@@ -68,13 +68,13 @@ class DocumentPageSerializer(serializers.Serializer[Any]):
 
 
 class UploadSerializer(serializers.Serializer[Any]):
-    collection = serializers.SlugField(max_length=60)
-    file = serializers.FileField(allow_empty_file=True)  # emptiness is told by the service, with its own code
-    title = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    collection = Slug()
+    file = Upload()
+    title = Text(max_length=300, required=False, allow_blank=True)
 
 
 class ReplaceSerializer(serializers.Serializer[Any]):
-    file = serializers.FileField(allow_empty_file=True)
+    file = Upload()
 
 
 class AcceptedSerializer(serializers.Serializer[Any]):
@@ -84,10 +84,10 @@ class AcceptedSerializer(serializers.Serializer[Any]):
 
 
 class DocumentChangeSerializer(serializers.Serializer[Any]):
-    title = serializers.RegexField(VISIBLE, max_length=300, required=False)
+    title = Matching(VISIBLE, max_length=300, required=False)
     valid_from = serializers.DateField(required=False, allow_null=True)
     valid_until = serializers.DateField(required=False, allow_null=True)
-    collection = serializers.SlugField(max_length=60, required=False, help_text="Move it there.")
+    collection = Slug(required=False, help_text="Move it there.")
 
 
 class ReceiptSerializer(serializers.Serializer[Any]):

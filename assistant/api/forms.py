@@ -4,18 +4,55 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from assistant.errors import Invalid
 
 VISIBLE = r"\S"  # at least one character that can be seen
+
+
+class Text(serializers.CharField):
+    """A JSON string; numbers and truth values are not turned into one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class Matching(serializers.RegexField):
+    """A JSON string that matches a pattern."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class Slug(Matching):
+    """The slug of a collection."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(r"^[-a-zA-Z0-9_]+$", max_length=60, **kwargs)
+
+
+@extend_schema_field({"type": "string", "format": "binary", "minLength": 1})
+class Upload(serializers.FileField):
+    """A file; that it is not empty is checked where it is received, with a code of its own."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_empty_file=True, **kwargs)
+
+
 PAGING = [
     OpenApiParameter("cursor", str, description="From `next` or `previous`."),
     OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": 200}),
 ]
-VERSION = OpenApiParameter("version", {"type": "integer", "minimum": 1}, description="Else the one that answers now.")
+VERSION = OpenApiParameter(
+    "version", {"type": "integer", "minimum": 1, "maximum": 2147483647}, description="Else the one that answers now."
+)
 
 
 def valid(serializer: serializers.Serializer[Any]) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from rest_framework.response import Response
 from assistant.documents import services
 
 from .base import View
-from .forms import VISIBLE, valid
+from .forms import VISIBLE, Matching, Slug, valid
 
 
 class SearchSerializer(serializers.Serializer[object]):
-    query = serializers.RegexField(VISIBLE, max_length=2000)
+    query = Matching(VISIBLE, max_length=2000)
     collections = serializers.ListField(
-        child=serializers.SlugField(max_length=60), required=False, max_length=100, help_text="Slugs; none means all."
+        child=Slug(), required=False, max_length=100, help_text="Slugs; none means all."
     )
     limit = serializers.IntegerField(min_value=1, max_value=50, default=10)
 
