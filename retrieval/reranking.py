@@ -38,7 +38,7 @@ from retrieval.text import sentences, tokenize
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-COSINE, SENTENCE, PHRASE = 0.5, 0.4, 0.15
+COSINE, SENTENCE, PHRASE = 0.3, 0.2, 0.15
 LONGEST = 40  # sentences of one passage that are looked at
 
 
