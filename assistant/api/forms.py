@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from assistant.errors import Invalid
 
-VISIBLE = r"\S"  # at least one character that can be seen
+VISIBLE = r"[^\s\x00-\x20\x7f-\xa0]"  # at least one character that can be seen
 
 
 class Text(serializers.CharField):
