@@ -81,6 +81,12 @@ def answer_sources(view: Any) -> list[rendering.Source[Any]]:
 
 
 @register.simple_tag
+def collection_name(view: Any, slug: str) -> str:
+    """The name that this person sees for a collection of the answer."""
+    return next((str(item["name"]) for item in view.evidence["collections"] if item["slug"] == slug), slug)
+
+
+@register.simple_tag
 def not_answered(view: Any) -> tuple[str, str]:
     """(heading, what to try next) of an answer without text."""
     return wording.not_answered(view.outcome, view.reason)

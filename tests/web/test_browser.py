@@ -1,0 +1,256 @@
+"""The pages in a real browser: no complaint of axe, no sideways scrolling, no console error, no breach of the CSP;
+with script, without it, by keyboard, in both languages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from assistant.accounts.models import User
+from assistant.chat.models import Answer
+
+from .browser import CHROMIUM, SWITCHES, Visit, visit
+from .conftest import QUOTE, TEXT
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+Open = Callable[..., Visit]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    # Playwright keeps an event loop in this thread; the test's own database calls are ordinary ones all the same.
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield found
+        found.close()
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def open_as(browser, live_server, settings) -> Iterator[Open]:
+    """`open_as(person, width=320, dark=True, script=False)`: a window signed in as the person, or as nobody."""
+    settings.CSRF_TRUSTED_ORIGINS = [live_server.url]
+    windows: list[Visit] = []
+
+    def opened(person: User | None = None, **options: object) -> Visit:
+        session = ""
+        if person is not None:
+            client = Client()
+            client.force_login(person)
+            session = client.cookies["sessionid"].value
+        windows.append(visit(browser, live_server.url, session=session, **options))  # type: ignore[arg-type]
+        return windows[-1]
+
+    yield opened
+    for window in windows:
+        window.context.close()
+
+
+@pytest.fixture
+def places(people, library, answered) -> list[tuple[str, User | None, str]]:
+    """(name, person, path) of every kind of page."""
+    start = TEXT.index(QUOTE)
+    document = f"/documents/{library.policy.pk}"
+    return [
+        ("sign-in", None, "/accounts/login/"),
+        ("password", people.employee, "/accounts/password/change/"),
+        ("sign-out", people.employee, "/accounts/logout/"),
+        ("ask", people.employee, "/"),
+        ("answer", people.employee, f"/conversations/{answered.conversation_id}/"),
+        ("conversations", people.employee, "/conversations/"),
+        ("library", people.employee, "/library/"),
+        ("collection", people.curator, "/library/handbook/"),
+        ("collection-access", people.curator, "/library/handbook/access/"),
+        ("collection-settings", people.administrator, "/library/handbook/settings/"),
+        ("collection-new", people.administrator, "/library/new/"),
+        ("document", people.curator, f"{document}/"),
+        ("document-failed", people.curator, f"/documents/{library.failed.pk}/"),
+        ("document-page", people.employee, f"{document}/pages/1/?from={start}&to={start + len(QUOTE)}"),
+        ("document-access", people.curator, f"{document}/access/"),
+        ("document-details", people.administrator, f"{document}/details/"),
+        ("document-version", people.curator, f"{document}/version/"),
+        ("document-delete", people.curator, f"{document}/delete/"),
+        ("people", people.administrator, "/people/"),
+        ("person", people.administrator, f"/people/{people.employee.pk}/"),
+        ("person-new", people.administrator, "/people/new/"),
+        ("team", people.administrator, "/people/teams/finance/"),
+        ("team-new", people.administrator, "/people/teams/new/"),
+        ("account", people.employee, "/account/"),
+        ("tokens", people.employee, "/account/tokens/"),
+        ("models", people.administrator, "/models/"),
+        ("health", people.administrator, "/health/"),
+        ("audit", people.auditor, "/audit/"),
+        ("audit-event", people.auditor, "/audit/1/"),
+        ("search", people.employee, "/library/search/"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "dark", "locale"),
+    [(1280, False, "en-US"), (1280, True, "en-US"), (320, False, "zh-CN"), (3840, True, "zh-CN")],
+)
+def test_every_page_is_accessible_fits_and_breaks_no_rule(open_as, places, width, dark, locale):
+    windows: dict[int | None, Visit] = {}
+    faults = []
+    for name, person, path in places:
+        key = person.pk if person else None
+        window = windows.get(key) or windows.setdefault(key, open_as(person, width=width, dark=dark, locale=locale))
+        window.go(path)
+        faults += [f"{name}: {fault}" for fault in window.violations()]
+        if window.overflow() > 0:
+            faults.append(f"{name}: {window.overflow()} px wider than the window")
+        faults += [f"{name}: {complaint}" for complaint in window.complaints]
+        window.complaints.clear()
+        window.picture(f"test-{name}-{width}-{'dark' if dark else 'light'}")
+    assert not faults, "\n".join(faults)
+
+
+def test_missing_page_is_accessible_too(open_as, people):
+    window = open_as(people.employee)
+    window.go("/nowhere/")
+    assert window.violations() == []
+    expect(window.page.locator("h1")).to_have_text("There is nothing here that you can see")
+
+
+def test_sign_in_through_the_form_and_back_out(open_as, people):
+    window = open_as(None)
+    page = window.go("/conversations/")
+    page.get_by_label("E-mail").fill(people.employee.email)
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("h1")).to_have_text("Conversations")
+    page.locator("details.menu summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(f"{window.base}/accounts/login/?next=/")
+    assert window.complaints == []
+
+
+def test_question_is_asked_by_keyboard_alone(open_as, people, library):
+    window = open_as(people.employee)
+    page = window.go("/")
+    expect(page.locator("#id_question")).to_be_focused()
+    page.keyboard.type("How much is the allowance?")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/conversations/**")
+    expect(page.locator(".question")).to_have_text("How much is the allowance?")
+
+
+def test_slash_goes_to_the_field_and_question_mark_lists_the_keys(open_as, people, answered):
+    page = open_as(people.employee).go(f"/conversations/{answered.conversation_id}/")
+    page.keyboard.press("/")
+    expect(page.locator("#id_question")).to_be_focused()
+    page.keyboard.type("?")  # while typing it is only a letter
+    expect(page.locator("#shortcuts")).to_be_hidden()
+    page.locator("#id_question").blur()
+    page.keyboard.press("?")
+    expect(page.locator("#shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#shortcuts")).to_be_hidden()
+
+
+def test_first_tab_skips_to_the_content(open_as, people):
+    page = open_as(people.employee).go("/library/")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+
+
+def test_marker_lights_its_source_and_the_other_way_round(open_as, people, answered):
+    page = open_as(people.employee).go(f"/conversations/{answered.conversation_id}/")
+    page.locator("a.marker").first.hover()
+    expect(page.locator(".source").first).to_have_class("source lit")
+    page.locator(".source h4 a").first.focus()
+    expect(page.locator("a.marker").first).to_have_class("marker lit")
+
+
+def test_typed_text_survives_a_reload_and_leaves_when_sent(open_as, people, library):
+    page = open_as(people.employee).go("/")
+    page.locator("#id_question").fill("Half a thought")
+    page.reload()
+    expect(page.locator("#id_question")).to_have_value("Half a thought")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/conversations/**")
+    page.goto(page.url.split("/conversations")[0] + "/")
+    expect(page.locator("#id_question")).to_have_value("")
+
+
+def test_answer_is_copied_with_its_sources(open_as, people, answered):
+    window = open_as(people.employee)
+    window.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = window.go(f"/conversations/{answered.conversation_id}/")
+    page.get_by_role("button", name="Copy with sources").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert f"[1] Travel policy, page 1: “{QUOTE}”" in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_without_script_a_question_is_asked_shown_and_stopped(open_as, people, library):
+    window = open_as(people.employee, script=False)
+    page = window.go("/")
+    page.locator("#id_question").fill("How much is the allowance?")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.get_by_role("link", name="Look again")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    assert Answer.objects.get().outcome == "cancelled"
+    expect(page.get_by_text("You stopped this answer.")).to_be_visible()
+
+
+def test_without_script_nothing_is_offered_that_needs_it(open_as, people, answered):
+    page = open_as(people.employee, script=False).go(f"/conversations/{answered.conversation_id}/")
+    expect(page.get_by_role("button", name="Copy with sources")).to_be_hidden()
+    expect(page.locator(".source mark")).to_have_text(QUOTE)
+
+
+def test_dropped_file_is_sent_and_appears_in_the_list(open_as, people, library, tmp_path):
+    file = tmp_path / "Parking rules.txt"
+    file.write_text("Park behind the house.", encoding="utf-8")
+    window = open_as(people.curator)
+    page = window.go("/library/handbook/")
+    page.locator("#id_file").set_input_files(file)
+    expect(page.locator(".uploads li")).to_contain_text("received; it will be read now")
+    expect(page.locator("#documents")).to_contain_text("Parking rules")
+    assert window.complaints == []
+
+
+def test_refused_file_says_why(open_as, people, library, tmp_path, settings):
+    settings.MAX_UPLOAD_BYTES = 10
+    file = tmp_path / "big.txt"
+    file.write_text("More than ten bytes.", encoding="utf-8")
+    page = open_as(people.curator).go("/library/handbook/")
+    page.locator("#id_file").set_input_files(file)
+    expect(page.locator(".uploads .failed")).to_be_visible()
+
+
+def test_theme_and_language_are_chosen_in_the_menu(open_as, people):
+    page = open_as(people.employee).go("/library/")
+    page.locator("details.menu summary").click()
+    page.get_by_role("button", name="Dark").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+    page.locator("details.menu summary").click()
+    page.get_by_role("button", name="简体中文").click()
+    expect(page.locator("h1")).to_have_text("资料库")
+
+
+def test_right_to_left_text_runs_right_to_left(open_as, people, answered):
+    answered.sentences = [["السياسة تسمح بذلك.", [1], True, 0]]
+    answered.save()
+    page = open_as(people.employee).go(f"/conversations/{answered.conversation_id}/")
+    assert page.locator(".answer-text p").evaluate("node => getComputedStyle(node).direction") == "rtl"
+
+
+def test_printed_answer_carries_its_sources_and_no_controls(open_as, people, answered):
+    page = open_as(people.employee).go(f"/conversations/{answered.conversation_id}/")
+    page.emulate_media(media="print")
+    expect(page.locator(".source mark")).to_be_visible()
+    for control in (".top", ".tools", ".follow"):
+        expect(page.locator(control).first).to_be_hidden()
