@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from retrieval.errors import EmptyDocument, LimitExceeded, ParseError
 from retrieval.parsing import clean, registry
+from retrieval.parsing.archives import Archive
 from retrieval.parsing.base import Context, Source
 from retrieval.parsing.pages import PageWriter
 from retrieval.parsing.sniffing import sniff_bytes
 
+_FEW_CHARACTERS = 200
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _WHOLE = ("characters", "pages", "archive_bytes")
 
 
@@ -33,3 +36,12 @@ def append_attachment(writer: PageWriter, data: bytes, filename: str, context: C
         writer.warn(f"The attachment {label} was left out: {error.message}.")
         return
     writer.append_pages(document, label)
+
+
+def read_pictures(archive: Archive, folder: str, writer: PageWriter, context: Context) -> None:
+    """For an Office file that is hardly more than pictures (a scan put into Word): read those by OCR, as pages."""
+    if writer.characters >= _FEW_CHARACTERS:
+        return
+    names = [name for name in archive.names() if name.startswith(folder) and name.lower().endswith(_PICTURES)]
+    for name in names[: context.limits.attachments]:
+        append_attachment(writer, archive.read(name), name.rpartition("/")[2], context)

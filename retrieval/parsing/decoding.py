@@ -19,7 +19,25 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SAMPLE = 64 * 1024
-_LEGACY = ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp1251", "koi8-r", "cp1253", "cp1252")
+_LEGACY = ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp1251", "koi8-r", "cp1253", "cp1255", "cp1256",
+           "cp874", "cp1252", "cp1250", "cp1254")  # fmt: skip
+# Encodings of one alphabet by its range of letters; Latin ones by the letters that their languages write.
+_RANGES = {
+    "cp1251": ("\u0400", "\u045f"), "koi8-r": ("\u0400", "\u045f"), "cp1253": ("\u0370", "\u03ff"),
+    "cp1255": ("\u05d0", "\u05ea"), "cp1256": ("\u0600", "\u06ff"), "cp874": ("\u0e00", "\u0e7f"),
+}  # fmt: skip
+_CYRILLIC = frozenset("оеаинтсрвлкмдпуя")
+_FREQUENT = {
+    "cp1251": _CYRILLIC,
+    "koi8-r": _CYRILLIC,
+    "cp1253": frozenset("αειοητσνρυκςπλμάέήίόύώ"),
+    "cp1255": frozenset("יוהלאמרתשנבםע"),
+}
+_LATIN = {
+    "cp1252": frozenset("äöüßéèêëàâçîïôûùœæåøñáíóúãõìòÿ"),
+    "cp1250": frozenset("ěščřžýáíéůúďťňąćęłńóśźżőűöüäßôľĺŕăâîşţđ"),
+    "cp1254": frozenset("çğıöşüâîûİ"),
+}
 # The most frequent characters of running text, simplified and traditional (about half of any page).
 _SIMPLIFIED = frozenset(
     "的一是不了在人有我他这中大来上个国和也子时道说出而要于就下得可你年生自会那后能对着事其里所去行过家十用发天如然作方成者多"
@@ -67,6 +85,8 @@ def decode(data: bytes) -> Decoded:
     if _strict(data, "utf-8") is not None:
         return _whole(data, "utf-8")
     sample = data[:_SAMPLE]
+    if _mostly_utf8(sample):
+        return _whole(data, "utf-8")
     if b"\x1b$" in sample and (text := _strict(sample, "iso2022_jp")) is not None and not text.isascii():
         return _whole(data, "iso2022_jp")
     best, best_score = "", 0.0
@@ -76,10 +96,15 @@ def decode(data: bytes) -> Decoded:
             best, best_score = encoding, score
     if best:
         return _whole(data, best)
-    valid = data.decode("utf-8", "replace")
-    if valid.count("\ufffd") * 20 < len(valid):
-        return Decoded(valid, "utf-8", damaged=True)
     return _whole(data, "cp1252")
+
+
+def _mostly_utf8(sample: bytes) -> bool:
+    """UTF-8 in which a few bytes are broken: far more good multi-byte characters than bad bytes."""
+    text = sample.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    good = sum(char > "\x7f" for char in text) - bad
+    return good > 5 * bad
 
 
 def _whole(data: bytes, encoding: str) -> Decoded:
@@ -162,13 +187,15 @@ def _alphabet(text: str, foreign: list[str], encoding: str) -> float:
     """Single-byte encodings: letters of the right alphabet, standing in words, mostly small letters."""
     letters = [char for char in foreign if char.isalpha()]
     others = sum(char not in "–—‘’“”„•…€£§°©®™«»·´¿¡½¼¾±²³µº ª№\xa0" for char in foreign if not char.isalpha())
-    small = sum(char.islower() for char in letters) / max(1, len(letters))
     odd = others / len(foreign)
-    if encoding == "cp1252":
-        latin = sum("\u00c0" <= char <= "\u0178" for char in letters)
+    if encoding in _LATIN:
         ascii_letters = sum(char.isascii() and char.isalpha() for char in text)
-        return (0.75 if ascii_letters >= latin else 0.15) - odd
-    start, end = ("\u0400", "\u045f") if encoding in ("cp1251", "koi8-r") else ("\u0370", "\u03ff")
-    own = sum(start <= char <= end for char in letters) / max(1, len(foreign))
+        common = sum(char.lower() in _LATIN[encoding] for char in letters) / max(1, len(letters)) if letters else 1.0
+        return (0.75 if ascii_letters >= len(letters) else 0.15) * (0.4 + 0.6 * common) - odd
+    start, end = _RANGES[encoding]
+    own = sum(start <= char <= end for char in foreign) / max(1, len(foreign))
+    small = sum(not char.isupper() for char in letters) / max(1, len(letters))
     dense = min(1.0, len(letters) / max(1, sum(char.isalpha() for char in text)) * 2)
-    return 0.9 * own * small * dense - odd
+    frequent = _FREQUENT.get(encoding)
+    usual = sum(char.lower() in frequent for char in letters) / max(1, len(letters)) if frequent else 0.75
+    return 0.9 * own * small * dense * (0.3 + 0.7 * min(1.0, usual / 0.75)) - odd * (encoding != "cp874")

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 
 from retrieval.parsing import ooxml
 from retrieval.parsing.archives import Archive, attribute, local
+from retrieval.parsing.attachments import read_pictures
 from retrieval.parsing.base import Context, Source
 from retrieval.parsing.docx_styles import Style, child, read_numbering, read_styles, switched, value
 from retrieval.parsing.pages import PageWriter
@@ -75,6 +76,7 @@ class _Reader:
             self._blocks(body)
         self._flush_notes()
         self._margins("footer")
+        read_pictures(self._archive, "word/media/", self._writer, self._context)
         return self._writer.document(media_type, ooxml.title(self._archive) or self._title)
 
     def _margins(self, kind: str) -> None:

@@ -49,6 +49,11 @@ class PageWriter:
         """Whether the open page has no text yet."""
         return not self._blocks
 
+    @property
+    def characters(self) -> int:
+        """How much text has been written so far."""
+        return self._characters
+
     def start(self, label: str | None = None) -> None:
         """Begin a page, even if the one before is empty; `label` is the sheet, the slide title, the section."""
         if self._open:
@@ -64,7 +69,7 @@ class PageWriter:
         if not text:
             return
         if kind == "heading" and self._flow:
-            if self._length > self._limits.page_characters // 2:
+            if self._length > self._limits.page_characters * 3 // 4:
                 self._close()
             self._heading = text[:200]
         for piece in self._pieces(text):

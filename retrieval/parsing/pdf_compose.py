@@ -35,10 +35,10 @@ class PageDraft:
 
 
 def drop_repeated(pages: list[PageDraft]) -> None:
-    """Take out page numbers, and head and foot lines that stand on many of three or more pages; the first one stays."""
+    """Take out page numbers, and head and foot lines that stand on many pages; the first one stays."""
     for page in pages:
         page.units = [unit for unit in page.units if not _is_page_number(unit, page)]
-    if len(pages) < 3:
+    if len(pages) < 2:
         return
 
     def signature(unit: Unit, page: PageDraft) -> tuple[str, int] | None:
@@ -58,7 +58,7 @@ def drop_repeated(pages: list[PageDraft]) -> None:
         kept = []
         for unit in page.units:
             mark = signature(unit, page)
-            if mark is not None and counts[mark] >= 3 and counts[mark] > 0.4 * filled:
+            if mark is not None and counts[mark] >= min(3, filled) > 1 and counts[mark] > 0.4 * filled:
                 if mark[0] in seen or not re.search(r"[^\W\d_#]{3}|[\u3400-\u9fff]", mark[0]):
                     continue
                 seen.add(mark[0])

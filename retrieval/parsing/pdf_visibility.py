@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pypdfium2 as pdfium
@@ -21,6 +22,8 @@ TINY_POINTS = 1.6
 _LEAST_CONTRAST = 14
 _SCALE = 1.5
 _LONG_SIDE = 1800.0
+_MOST_OBJECTS = 20_000
+_MOST_PICTURES = 500
 Box = tuple[float, float, float, float]
 
 
@@ -36,12 +39,13 @@ def scenery(page: pdfium.PdfPage, view: View) -> Scenery:
     """Pictures and painted shapes, also inside forms (nested at most four deep)."""
     pictures: list[Box] = []
     shapes = 0
-    for kind, box in _objects(page, view):
+    for kind, box in islice(_objects(page, view), _MOST_OBJECTS):
         if kind == c.FPDF_PAGEOBJ_IMAGE:
             pictures.append(box)
         else:
             shapes += 1
-    return Scenery(tuple(pictures), shapes)
+    pictures.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
+    return Scenery(tuple(pictures[:_MOST_PICTURES]), shapes)
 
 
 def _objects(page: pdfium.PdfPage, view: View) -> Iterator[tuple[int, Box]]:

@@ -29,16 +29,21 @@ def parse(source: Source, context: Context) -> ParsedDocument:
     if decoded.damaged:
         writer.warn("Some characters of the file could not be read.")
     title: str | None = None
+    first_sheet = True
     for sheet in decoded.text.replace("\r\n", "\n").replace("\r", "\n").split("\f"):
         if not writer.empty:
             writer.start()
-        heading = write_text(writer, sheet)
+        heading = write_text(writer, sheet, titled=first_sheet)
+        first_sheet = False
         title = title or heading
     return writer.document(source.media_type, title)
 
 
-def write_text(writer: PageWriter, text: str) -> str | None:
-    """Add running text to `writer`; returns the first heading, if there is one."""
+def write_text(writer: PageWriter, text: str, *, titled: bool = False) -> str | None:
+    """Add running text to `writer`; returns the first heading, if there is one.
+
+    `titled` says that a short first line standing alone is a title (in a file; not in the body of a message).
+    """
     first: str | None = None
     paragraph: list[str] = []
 
@@ -49,15 +54,17 @@ def write_text(writer: PageWriter, text: str) -> str | None:
             paragraph.clear()
 
     rows = text.split("\n")
+    begun = next((index for index, row in enumerate(rows) if row.strip()), 0)
     for index, row in enumerate(rows):
+        opening = index == begun and titled
         following = rows[index + 1] if index + 1 < len(rows) else ""
         if not row.strip():
             flush()
         elif _UNDERLINE.match(row):
             continue
-        elif _is_heading(row, following, alone=not paragraph):
+        elif _is_heading(row, following, alone=not paragraph) or (opening and _is_title(row, following)):
             flush()
-            writer.add("heading", row, 1 if _UNDERLINE.match(following) and "=" in following else 2)
+            writer.add("heading", row, 1 if opening or "===" in following else 2)
             first = first or row
         elif _BULLET.match(row):
             flush()
@@ -89,7 +96,15 @@ def _is_heading(row: str, following: str, *, alone: bool) -> bool:
         return len(following.strip()) >= min(3, len(text))
     if text[-1] in ".。,，;；":
         return False
-    return bool(_NUMBERED.match(text)) and not following.strip()
+    if not following.strip() and _NUMBERED.match(text):
+        return True
+    # A line in capitals, as typewriters and terminals know headings.
+    return len(text) <= 70 and text.isupper() and sum(char.isalpha() for char in text) >= 4 and not _BULLET.match(text)
+
+
+def _is_title(row: str, following: str) -> bool:
+    text = row.strip()
+    return len(text) <= 80 and not following.strip() and text[-1] not in ".。,，;；:：" and not _BULLET.match(text)
 
 
 def _unwrap(rows: list[str]) -> list[str]:

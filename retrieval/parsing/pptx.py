@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from retrieval.errors import LimitExceeded
 from retrieval.parsing import clean, ooxml
 from retrieval.parsing.archives import Archive, attribute, local
+from retrieval.parsing.attachments import read_pictures
 from retrieval.parsing.base import Context, Source
 from retrieval.parsing.docx_styles import child
 from retrieval.parsing.pages import PageWriter
@@ -41,6 +42,7 @@ def parse(source: Source, context: Context) -> ParsedDocument:
             writer.warn(f"Slide {number} is missing from the file.")
         first_title = first_title or title
         context.progress(number, len(slides))
+    read_pictures(archive, "ppt/media/", writer, context)
     return writer.document(source.media_type, ooxml.title(archive) or first_title)
 
 

@@ -74,11 +74,15 @@ def _pdf_boxes(sheet: pdfium.PdfPage, view: object, quotes: Sequence[str]) -> li
     from retrieval.parsing import layout
     from retrieval.parsing.pdf import to_pieces
     from retrieval.parsing.pdf_glyphs import View, read_glyphs
+    from retrieval.parsing.pdf_visibility import hidden_runs, scenery
 
     assert isinstance(view, View)
     textpage = sheet.get_textpage()
     glyphs = read_glyphs(sheet, textpage, view)
     textpage.close()
+    runs = list({id(glyph.run): glyph.run for glyph in glyphs if glyph.run.order >= 0}.values())
+    hidden = hidden_runs(sheet, view, runs, scenery(sheet, view)) if runs else {}
+    glyphs = [glyph for glyph in glyphs if glyph.run.order not in hidden]
     by_index = {glyph.index: glyph for glyph in glyphs}
     pieces, _aside = to_pieces(glyphs, view)
     letters: list[str] = []

@@ -71,7 +71,7 @@ def test_word_without_pages_is_divided_at_headings():
         for _ in range(12):
             source.add_paragraph("A sentence of ordinary length that fills the page. " * 4)
     document = parse(word(source), "long.docx")
-    assert len(document.pages) >= 6
+    assert len(document.pages) >= 4
     assert all(len(page.text) <= 4000 for page in document.pages)
     assert document.pages[0].label == "Part 0"
 

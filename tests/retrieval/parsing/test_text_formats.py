@@ -12,6 +12,11 @@ JAPANESE = "従業員は年間二十日の有給休暇を取得できます。�
 KOREAN = "직원은 매년 이십일의 유급 휴가를 받습니다. 신청은 시스템에서 하십시오.\n"
 RUSSIAN = "Сотрудники получают двадцать дней оплачиваемого отпуска в год.\n"
 FRENCH = "Les employés reçoivent vingt jours de congés payés — « sans délai ». Coût : 30 €.\n"
+CZECH = "Zaměstnanci mají dvacet pět dní dovolené ročně; žádost podává každý v systému.\n"
+POLISH = "Pracownicy otrzymują dwadzieścia dni urlopu rocznie, zgodnie z umową.\n"
+GREEK = "Οι εργαζόμενοι λαμβάνουν είκοσι ημέρες άδειας το χρόνο.\n"
+HEBREW = "העובדים מקבלים עשרים ימי חופשה בשנה.\n"
+ARABIC = "يحصل الموظفون على عشرين يوما من الإجازة في السنة.\n"
 
 
 @pytest.mark.parametrize(
@@ -24,6 +29,11 @@ FRENCH = "Les employés reçoivent vingt jours de congés payés — « sans dé
         (KOREAN, "euc_kr"),
         (RUSSIAN, "cp1251"),
         (FRENCH, "cp1252"),
+        (CZECH, "cp1250"),
+        (POLISH, "cp1250"),
+        (GREEK, "cp1253"),
+        (HEBREW, "cp1255"),
+        (ARABIC, "cp1256"),
         (POLICY, "utf-8"),
         (POLICY, "utf-8-sig"),
         (FRENCH, "utf-16"),
@@ -37,6 +47,24 @@ def test_plain_text_is_read_in_its_own_encoding(text, encoding):
     document = parse(text.encode(encoding), "notice.txt")
     assert document.pages[0].text == text.strip()
     assert document.warnings == ()
+
+
+def test_broken_utf8_stays_utf8_and_says_so():
+    document = parse("Größe und Maße der Bögen für jede Tür.".encode() + b"\xff", "a.txt")
+    assert document.pages[0].text.startswith("Größe und Maße der Bögen für jede Tür.")
+    assert document.warnings == ("Some characters of the file could not be read.",)
+
+
+def test_text_file_shows_its_title_and_headings():
+    document = parse(b"Emergency plan\n\nFIRE\nCall 112.\n\n1. Close doors.\n2. Leave.\n", "plan.txt")
+    assert document.title == "Emergency plan"
+    assert texts(document) == [
+        ("heading", "Emergency plan"),
+        ("heading", "FIRE"),
+        ("paragraph", "Call 112."),
+        ("list_item", "1. Close doors."),
+        ("list_item", "2. Leave."),
+    ]
 
 
 def test_csv_rows_repeat_their_column_names():
