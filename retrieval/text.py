@@ -77,7 +77,7 @@ def cjk_share(text: str) -> float:
 _CJK_CHARACTER = re.compile(f"[{CJK}]")
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=50_000)
 def _word_terms(word: str) -> tuple[str, ...]:
     if _IS_NUMBER.fullmatch(word):
         return (word.replace(",", ""),)
@@ -96,7 +96,6 @@ def _word_terms(word: str) -> tuple[str, ...]:
     return tuple(terms)
 
 
-@lru_cache(maxsize=200_000)
 def _stem(word: str) -> str:
     return str(_STEMMER.stemWord(word)) if _LATIN.fullmatch(word) and len(word) > 2 else word
 

@@ -27,7 +27,7 @@ MAX_ROWS = 1 << 16
 MAX_COUNT = 255
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=50_000)
 def term_hash(term: str) -> int:
     """The eight bytes that stand for a term, as an unsigned integer; the same in every process."""
     return int.from_bytes(hashlib.blake2b(term.encode(), digest_size=8).digest(), "little")
