@@ -42,6 +42,7 @@ _TIMES = (
 )
 _TIMES_ZH = r"(?:19|20)\d\d年|[一二三四]季度|(?:1[0-2]|[1-9])月|去年|今年|明年"
 _CODES = r"[A-Z]{1,6}[- ]?\d{1,5}[A-Z]?\b"  # part numbers and bands: TFC 65, E4, A14
+_ACRONYMS = r"[A-Z]{2,6}\b"  # materials, departments: FKM, HR
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ _KINDS = (
     _compiled("people", _PEOPLE, _PEOPLE_ZH, re.IGNORECASE),
     ("time", re.compile(rf"(?<![A-Za-z0-9])(?:{_TIMES})(?![A-Za-z0-9年])|{_TIMES_ZH}")),
     ("code", re.compile(rf"(?<![A-Za-z0-9]){_CODES}")),
+    ("acronym", re.compile(rf"(?<![A-Za-z0-9]){_ACRONYMS}")),
 )
 
 

@@ -157,11 +157,12 @@ def _judge(row: Row, views: Mapping[str, AnswerView]) -> Judged:
     def holds(count: int) -> bool:
         return any(answer in " ".join(sentences[:count]) for answer in expected)
 
-    forbidden = {pk for pk, _ in wanted}
+    right = {pk for pk, _ in wanted}
+    forbidden = set(_documents(row.places[0][0])) if row.places else set()  # the others may be anybody's
     return Judged(
         row,
         view.outcome,
-        document=first is not None and first.document in forbidden,
+        document=first is not None and first.document in right,
         page=first is not None and ((first.document, first.page) in wanted or (first.document, None) in wanted),
         first=holds(1),
         second=holds(2),

@@ -45,7 +45,7 @@ def contextualize(question: str, history: Sequence[Turn]) -> Standalone:
     if cue == _NONE:
         return Standalone(question, question, False)
     body = _strip_chinese(question) if chinese else _strip_english(question)
-    replaced = _replace(body, last.question) if cue == _FRAGMENT else None
+    replaced = (_replace(body, last.question) or _swap_names(body, last.question)) if cue == _FRAGMENT else None
     if replaced:
         return Standalone(replaced, replaced, True)
     if cue == _FRAGMENT and not _asks(body):
@@ -67,7 +67,8 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _PREPOSITION = re.compile(
-    r"^(?:in|for|at|on|from|to|with|without|of|during|per|by|after|before|until|since|under|outside|inside|within)\b",
+    r"^(?!\w+ (?:what|which|who|whom|whose|where|when|how)\b)"
+    r"(?:in|for|at|on|from|to|with|without|of|during|per|by|after|before|until|since|under|outside|inside|within)\b",
     re.IGNORECASE,
 )
 _ASKING = re.compile(
@@ -89,16 +90,22 @@ _EXPLETIVE_IT = re.compile(
     re.IGNORECASE,
 )
 _POINTERS = re.compile(
-    r"\b(?:it|its|itself|they|them|their|theirs|he|him|his|she|her|hers|"
+    r"\b(?:it|its|itself|they|them|their|theirs|he|him|his|she|her|hers|such (?:a |an )?\w+|said \w+|"
     r"(?:this|these)(?=\s+(?:cost|take|apply|applies|mean|include|happen|work|last|be|is|are|also|too)\b)|"
-    r"(?:this|that|these|those)(?=\s+(?:one|ones|case|cases|rule|rules|policy|amount|limit|process|procedure|document|page|"
-    r"period|deadline|price|fee|change|decision|product|model|machine|device|person|team|project|contract|form|request|"
-    r"requirement)\b|\s*(?:[?,.]|$))|"
-    r"(?:is|are|was|were|do|does|did|can|could|will|would|should|may|must) (?:that|those)|"
-    r"the (?:same|former|latter|above)|such (?:a |an )?\w+|said \w+|thereof|therefor)\b",
+    r"(?:this|that|these|those)(?=\s*(?:[?,.]|$)))\b",
+    re.IGNORECASE,
+)
+_STRONG_POINTERS = re.compile(  # no antecedent in the same question makes up for these
+    r"\b(?:(?:for|of|in|on|at|to|by|with|without|about|from|under|during|after|before|than|like|is|are|was|were|do|"
+    r"does|did|can|could|will|would|should|may|must) (?:this|that|these|those)(?:\s+(?!the\b|an?\b)\w+)?"
+    r"(?=\s*(?:[?,.]|$))|"
+    r"(?:is|are|was|were|do|does|did|can|could|will|would|should|may|must) (?:this|that|those|these)\b|"
+    r"the same(?=\s*(?:[?,.]|$)|\s+(?:for|apply|applies|rule|amount|limit|rate)\b)|"
+    r"the (?:former|latter|above)|thereof)(?!\w)",
     re.IGNORECASE,
 )
 _THERE = re.compile(r"(?<!is )(?<!are )(?<!was )(?<!were )(?<!be )\bthere(?=\s*(?:\?|$|[,.]))", re.IGNORECASE)
+_NAMED = re.compile(r"(?<=\w )[A-Z]\w+|\d")
 _BARE = re.compile(
     r"^(?:(?:and|but|so)\s+)?"
     r"(?:how (?:much|many|long|often|far|soon|old|big|late)|by when|until when|since when|for how long|"
@@ -130,10 +137,12 @@ def _cue_english(question: str) -> str:
 def _points_back(text: str) -> bool:
     """A pronoun whose antecedent is not in the question itself."""
     bare = _EXPLETIVE_IT.sub(" ", text)
+    if _STRONG_POINTERS.search(bare):
+        return True
     for match in (*_POINTERS.finditer(bare), *_THERE.finditer(bare)):
         before = _content(bare[: match.start()])
-        if len(before) < 3:  # "does the hotel allowance include breakfast or do I pay for it": it is the breakfast
-            return True
+        if len(before) < 3 and not (len(_content(bare)) > 3 and _NAMED.search(bare)):
+            return True  # but "does the hotel rate include breakfast or do I pay for it": it is the breakfast
     return False
 
 
@@ -147,6 +156,7 @@ _ZH_POINTERS = re.compile(
     r"(?:这|那)(?:个|些|种|项|份|款|台|样|里|边|次|一|条|类|位|家)?(?=[\u4e00-\u9fff]*(?:呢|吗|？|\?|$|要|需|有|是|的|多|怎|如|为|包|适|可|能|会|在|由|从|什|谁|何|几))|"
     r"上述|前者|后者|此(?=[\u4e00-\u9fff])(?<!因此)(?<!如此)|同样的|一样"
 )
+_ZH_ELLIPTIC = re.compile(r"(?:要|须|得)(?=在|到|等|提前|多|几|什么)|最多|最少|最迟|最晚|至少|一共|总共")
 _ZH_ASKING = re.compile(
     r"什么|多少|多久|多长|几|哪|谁|何时|何地|为什么|为何|怎么|怎样|如何|是否|能否|可否|吗|能不能|可不可以|有没有|"
     r"是不是|要不要|请问|多大|多高|多远|多快"
@@ -169,6 +179,8 @@ def _cue_chinese(question: str) -> str:
         return _FRAGMENT if not _ZH_ASKING.search(rest) else _POINTER
     if opening and length <= 10:
         return _POINTER if _ZH_ASKING.search(rest) else _FRAGMENT
+    if _ZH_ELLIPTIC.match(rest) and length <= 14:
+        return _POINTER  # 最多几天？ 要在什么日期之前用掉？
     if length <= 6 and _ZH_ASKING.search(rest) and len(_ZH_FRAME.sub("", rest)) <= 2:
         return _POINTER  # 多久？ 谁批准？ 为什么？
     if not _ZH_ASKING.search(rest) and length <= 6 and re.search(r"[？?]$", rest):
@@ -218,6 +230,22 @@ def _replace(body: str, last: str) -> str | None:
     if _content(leftover) or (_CJK.search(leftover) and len(re.sub(r"[在对于去到从的给向\s]", "", leftover)) > 1):
         return _append(text, body) if replaced else None
     return text if replaced else None
+
+
+_IN_A_NAME = re.compile(
+    r"\b(?P<preposition>in|at|from|to|for|of|by|with)\s+(?:the\s+)?(?P<name>[A-Z][\w-]*(?:\s+[A-Z][\w-]*)*)"
+)
+
+
+def _swap_names(body: str, last: str) -> str | None:
+    """"In Rotterdam" takes the place of "in Brno", though neither name is known: the same preposition before a name."""
+    new = _IN_A_NAME.fullmatch(body[:1].lower() + body[1:])
+    if new is None:
+        return None
+    same = [old for old in _IN_A_NAME.finditer(last) if old["preposition"] == new["preposition"]]
+    if not same:
+        return None
+    return last[: same[-1].start("name")] + new["name"] + last[same[-1].end("name") :]
 
 
 def _append(last: str, fragment: str) -> str:

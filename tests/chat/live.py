@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import uvicorn
@@ -22,7 +23,7 @@ def worker(transactional_db) -> Iterator[None]:
     from assistant.celery import app
 
     app.loader.import_default_modules()
-    options = {"pool": "threads", "concurrency": 2, "queues": ["answers"], "loglevel": "ERROR"}
+    options: Any = {"pool": "threads", "concurrency": 2, "queues": ["answers"], "loglevel": "ERROR"}
     with start_worker(app, perform_ping_check=False, shutdown_timeout=20, **options):
         yield
 

@@ -204,7 +204,7 @@ def speaking(company, people):
     thread.start()
     assert model.speaking.wait(10)
 
-    def finish() -> Answer:
+    def finish():
         thread.join(10)
         assert not thread.is_alive()
         answer.refresh_from_db()

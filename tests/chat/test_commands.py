@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -56,7 +57,7 @@ def test_what_cannot_be_asked_is_one_sentence(company, arguments):
         run(*arguments)
 
 
-def question(number: int, text: str, **fields) -> dict:
+def question(number: int, text: str, **fields: Any) -> dict[str, Any]:
     return {
         "id": f"q{number}",
         "question": text,

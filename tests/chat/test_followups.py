@@ -26,6 +26,8 @@ def follow(question: str, *history: str, titles: tuple[str, ...] = ()) -> Standa
         ("法国的出差餐补是多少？", "德国？", "德国的出差餐补是多少？"),
         ("去上海出差的住宿标准是多少？", "那北京呢？", "去北京出差的住宿标准是多少？"),
         ("正式员工有多少天年假？", "实习生呢？", "实习生有多少天年假？"),
+        ("How many holidays are there in Brno?", "And in Rotterdam?", "How many holidays are there in Rotterdam?"),
+        ("Which EPDM kit fits the TFC 100?", "And for the TFC 150 in FKM?", "Which FKM kit fits the TFC 150?"),
         # a fragment joins the last question
         ("What is the meal allowance?", "and in Germany?", "What is the meal allowance in Germany?"),
         ("How many vacation days do I get?", "for contractors?", "How many vacation days do I get for contractors?"),
@@ -36,6 +38,9 @@ def follow(question: str, *history: str, titles: tuple[str, ...] = ()) -> Standa
         ("Who audits the suppliers?", "How often?", "How often? (audits suppliers)"),
         ("Who audits the suppliers?", "Why?", "Why? (audits suppliers)"),
         ("What is the meal allowance?", "And who approves it?", "And who approves it? (meal allowance)"),
+        ("How is leave bought?", "How soon do I apply for that?", "How soon do I apply for that? (leave bought)"),
+        ("What was offered?", "What is the limit of that offer?", "What is the limit of that offer? (offered)"),
+        ("年假可以结转吗？", "要在什么日期之前用掉？", "要在什么日期之前用掉？ (年假 结转)"),
         ("TFC 65泵的流量是多少？", "它的价格是多少？", "它的价格是多少？ (TFC 65泵 流量)"),
         ("年假可以结转到第二年吗？", "最多几天？", "最多几天？ (年假 结转到第二年)"),
         ("年假可以结转到次年吗？", "这个规定何时开始执行？", "这个规定何时开始执行？ (年假 结转到次年)"),
