@@ -21,8 +21,9 @@ import math
 import os
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -159,7 +160,7 @@ class Replica:
         query = self._query(vector)
         if not partitions or limit < 1 or per_document < 1:
             return []
-        wanted = np.unique(np.fromiter((int(p) for p in partitions), dtype=np.int64))
+        wanted = np.unique(np.fromiter(partitions, dtype=np.int64, count=len(partitions)))
         selections = [s for s in (Selection.of(part, wanted) for part in self._parts) if s is not None]
         total = sum(selection.rows for selection in selections)
         if not total:
@@ -181,8 +182,8 @@ class Replica:
         query: NDArray[np.float64],
         depth: int,
         share: float,
-    ) -> list[tuple[str, int, Hit]]:
-        """The best `depth` rows of either leg as (document_id, ordinal, hit), best first."""
+    ) -> Iterator[Hit]:
+        """The best `depth` rows of either leg, best first, ties by (document_id, ordinal)."""
         by_meaning = _dense_candidates(selections, query, depth)
         by_words = _lexical_candidates(selections, lexical, depth)
         rows = [np.union1d(a, b) for a, b in zip(by_meaning, by_words, strict=True)]
@@ -191,24 +192,22 @@ class Replica:
             np.zeros(len(r)) if scores is None else scores[r] for scores, r in zip(lexical, rows, strict=True)
         ]
         fused = fuse(np.concatenate(dense), np.concatenate(words), share)
-        hits: list[tuple[str, int, Hit]] = []
-        offset = 0
-        for selection, part_rows, part_dense, part_words in zip(selections, rows, dense, words, strict=True):
-            segment = selection.part.segment
-            owners = segment.owner(part_rows)
-            for i, row in enumerate(part_rows):
-                document_id = segment.documents[owners[i]]
-                hit = Hit(
-                    chunk_id=int(segment.chunk_ids[row]),
-                    document_id=document_id,
-                    score=float(fused[offset + i]),
-                    dense=float(part_dense[i]),
-                    lexical=float(part_words[i]),
-                )
-                hits.append((document_id, int(segment.ordinals[row]), hit))
-            offset += len(part_rows)
-        hits.sort(key=lambda item: (-item[2].score, item[0], item[1]))
-        return hits
+        parts = np.repeat(np.arange(len(rows)), [len(part_rows) for part_rows in rows])
+        starts = np.cumsum([0, *(len(part_rows) for part_rows in rows)])
+
+        def hit(place: int) -> tuple[str, int, Hit]:
+            part = int(parts[place])
+            inside = place - int(starts[part])
+            segment, row = selections[part].part.segment, int(rows[part][inside])
+            document_id = segment.documents[int(np.searchsorted(segment.document_starts, row, side="right")) - 1]
+            scores = float(fused[place]), float(dense[part][inside]), float(words[part][inside])
+            return document_id, int(segment.ordinals[row]), Hit(int(segment.chunk_ids[row]), document_id, *scores)
+
+        order = np.argsort(-fused, kind="stable")
+        # Equal scores stand together; only as many are unpacked as the caller reads.
+        ends = [*(np.flatnonzero(np.diff(fused[order])) + 1).tolist(), len(order)]
+        for start, end in pairwise([0, *ends]):
+            yield from (item[2] for item in sorted((hit(int(p)) for p in order[start:end]), key=lambda i: i[:2]))
 
     def _query(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
         """The query rounded to float16, as the rows are, in a type whose products and sums are exact."""
@@ -372,12 +371,12 @@ def _nth_largest(values: NDArray[np.floating], n: int) -> float:
     return float(np.partition(values, len(values) - n)[len(values) - n])
 
 
-def _diverse(hits: Sequence[tuple[str, int, Hit]], limit: int, per_document: int) -> list[Hit]:
+def _diverse(hits: Iterable[Hit], limit: int, per_document: int) -> list[Hit]:
     seen: Counter[str] = Counter()
     chosen: list[Hit] = []
-    for document_id, _, hit in hits:
-        if seen[document_id] < per_document:
-            seen[document_id] += 1
+    for hit in hits:
+        if seen[hit.document_id] < per_document:
+            seen[hit.document_id] += 1
             chosen.append(hit)
             if len(chosen) == limit:
                 break

@@ -18,14 +18,13 @@ any order, on any machine. Ranks and ties derive from those exact values.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import faiss
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 # Twice the largest error of a float32 dot product of two unit vectors of a few hundred components, with room.
@@ -59,6 +58,7 @@ class DenseIndex:
                 number, end - start, faiss.swig_ptr(ids[start:end]), faiss.swig_ptr(codes.reshape(-1))
             )
         self._index.ntotal = rows
+        self._views: list[NDArray[np.float16] | None] = [None] * lists
 
     def top(
         self, query: NDArray[np.float32], lists: NDArray[np.int64], k: int, alive: NDArray[np.uint8] | None
@@ -92,30 +92,25 @@ class DenseIndex:
         return scores[0][found], rows[0][found]
 
     def exact(self, query: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Exact dot products of the given rows with a query whose components are float16 values."""
-        return np.asarray(self.vectors(rows).astype(np.float64) @ query)
-
-    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
-        """A copy of the given rows, (len(rows), dimension), in the given order."""
-        result = np.empty((len(rows), self.dimension), dtype=np.float16)
+        """Exact dot products of the given rows, ascending, with a query whose components are float16 values."""
+        vectors = np.empty((len(rows), self.dimension), dtype=np.float64)
         owners = np.searchsorted(self._starts, rows, side="right") - 1
-        for number in np.unique(owners):
-            mine = owners == number
-            result[mine] = self._view(int(number))[rows[mine] - self._starts[number]]
-        return result
+        cuts = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(rows)]
+        for start, end in pairwise(cuts):
+            if start < end:
+                number = int(owners[start])
+                vectors[start:end] = self._view(number)[rows[start:end] - self._starts[number]]
+        return np.asarray(vectors @ query)
 
     def matrix(self) -> NDArray[np.float16]:
         """A copy of all rows in order."""
-        views = list(self._views())
-        return np.concatenate(views) if views else np.empty((0, self.dimension), np.float16)
-
-    def _views(self) -> Iterator[NDArray[np.float16]]:
-        for number in range(len(self._starts) - 1):
-            yield self._view(number)
+        return np.concatenate([self._view(number) for number in range(len(self._starts) - 1)])
 
     def _view(self, number: int) -> NDArray[np.float16]:
         """The memory of one FAISS list as an array; valid while this object lives."""
-        length = int(self._starts[number + 1] - self._starts[number])
-        lists = self._index.invlists
-        raw = faiss.rev_swig_ptr(lists.get_codes(number), length * self.dimension * 2)
-        return np.asarray(raw.view(np.float16).reshape(length, self.dimension))
+        view = self._views[number]
+        if view is None:
+            length = int(self._starts[number + 1] - self._starts[number])
+            raw = faiss.rev_swig_ptr(self._index.invlists.get_codes(number), length * self.dimension * 2)
+            view = self._views[number] = np.asarray(raw.view(np.float16).reshape(length, self.dimension))
+        return view

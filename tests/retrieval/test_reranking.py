@@ -29,8 +29,8 @@ class Counting:
 def test_a_passage_with_the_answering_sentence_rises(embedder):
     candidates = [
         Candidate("Leave of absence. Leave is leave, and parental matters are matters of parents.", 0.5),
-        Candidate(f"{FILLER} {ANSWER} {FILLER}", 0.45),
-        Candidate(FILLER, 0.4),
+        Candidate(f"{FILLER} {ANSWER} {FILLER}", 0.49),
+        Candidate(FILLER, 0.2),
     ]
     vector = embedder.embed([QUESTION])[0]
     assert Reranker(embedder).order(QUESTION, vector, candidates)[0] == 1
