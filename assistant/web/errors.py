@@ -9,10 +9,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils import translation
 from django.utils.translation import gettext
 
 from assistant import errors, observability
@@ -50,6 +52,7 @@ def guarded(view: View, *, public: bool = False) -> View:
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not public and not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
+        _speak(request)
         try:
             return view(request, *args, **kwargs)
         except errors.NotAuthenticated:
@@ -58,6 +61,14 @@ def guarded(view: View, *, public: bool = False) -> View:
             return page(request, error)
 
     return wrapped
+
+
+def _speak(request: HttpRequest) -> None:
+    """The person's own language in a browser that has not been told one (`preferences` tells it)."""
+    language = getattr(request.user, "language", "")
+    if language and settings.LANGUAGE_COOKIE_NAME not in request.COOKIES:
+        translation.activate(language)  # until LocaleMiddleware begins the next request
+        request.LANGUAGE_CODE = language  # type: ignore[attr-defined]
 
 
 def bad_request(request: HttpRequest, exception: SuspiciousOperation | None = None) -> HttpResponse:

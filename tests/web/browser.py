@@ -39,9 +39,12 @@ class Visit:
         """Pixels by which the page is wider than the window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
-    def violations(self) -> list[str]:
-        """What axe finds wrong, one line each."""
-        found = Axe().run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
+    def violations(self, rules: list[str] | None = None) -> list[str]:
+        """What axe finds wrong, one line each; by all of its rules or by those named."""
+        options: dict[str, object] = {"resultTypes": ["violations"]}
+        if rules:
+            options["runOnly"] = rules
+        found = Axe().run(self.page, options=options).response["violations"]
         return [f"{item['id']}: {node['target']} {node['failureSummary']}" for item in found for node in item["nodes"]]
 
     def picture(self, name: str) -> None:

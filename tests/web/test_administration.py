@@ -119,6 +119,13 @@ def test_language_is_kept_with_the_person_and_in_the_browser(as_person, people):
     assert 'lang="zh-hans"' in client.get("/account/").content.decode()
 
 
+def test_new_browser_speaks_the_persons_language(as_person, people):
+    User.objects.filter(pk=people.employee.pk).update(language="zh-hans")
+    response = as_person(User.objects.get(pk=people.employee.pk)).get("/library/", headers={"accept-language": "en"})
+    assert "资料库" in response.content.decode()
+    assert response["Content-Language"] == "zh-hans"
+
+
 def test_theme_is_in_the_page_before_any_script(client):
     client.post("/preferences/", {"theme": "dark"})
     assert 'data-theme="dark"' in client.get("/accounts/login/").content.decode()
