@@ -1,20 +1,25 @@
 """How much a text reads like instructions to a language model rather than like content.
 
-Knows: wording, in English and Chinese. Does not know: access rights; a score is a flag for people and for
-ranking, never the access control.
+Knows: wording, in English and Chinese, as rules (`injection_rules`) and as a small trained classifier (`train`).
+Does not know: access rights. A score is a flag: it shows a banner, lowers a passage's rank, or asks a person to review
+the document; it never decides who may read.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import prod
+from math import exp, prod
 
-from .sanitize import shadow
+from . import sanitize
+from .features import windows
+from .injection_rules import RULES
+from .weights import classifier
 
-THRESHOLD_BANNER = 0.5
-THRESHOLD_DOWNRANK = 0.7
-THRESHOLD_QUARANTINE = 0.9
+THRESHOLD_BANNER = 0.5  # shown with a warning
+THRESHOLD_DOWNRANK = 0.7  # counts less in the search
+THRESHOLD_QUARANTINE = 0.9  # not searched until a person has looked
+_CLASSIFIER_MOST = 0.8  # words alone never quarantine: a rule must agree
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,52 +32,59 @@ class Finding:
     weight: float
 
 
-_RULES: tuple[tuple[str, float, re.Pattern[str]], ...] = tuple(
-    (name, weight, re.compile(pattern))
-    for name, weight, pattern in (
-        (
-            "override",
-            0.92,
-            r"\b(?:ignore|disregard|forget|override|bypass|do not follow|don't follow)\s{1,3}(?:\w{1,12}\s{1,3}){0,5}?"
-            r"(?:instructions?|prompts?|directions?|guidelines?|rules|commands?|orders)\b",
-        ),
-        (
-            "override_zh",
-            0.92,
-            r"(?:忽略|无视|忘记|忘掉|忽視|無視|不要理会|不用理会|抛开)[^。\n]{0,14}(?:指令|指示|提示词?|规则|要求|命令|限制|設定|设定)",
-        ),
-        (
-            "persona",
-            0.75,
-            r"\b(?:you are|you're|act as|pretend to be) now\b|\byou are (?:dan|no longer)\b|\bdo anything now\b|\bdeveloper mode\b",
-        ),
-        (
-            "reveal",
-            0.8,
-            r"\b(?:reveal|print|show|repeat|output|leak)\b[^.\n]{0,24}\b(?:system prompt|hidden prompt|your (?:instructions|prompt))\b",
-        ),
-        (
-            "reveal_zh",
-            0.8,
-            r"(?:输出|显示|告诉我|打印|泄露|重复|说出)[^。\n]{0,10}(?:系统提示|提示词|初始指令|系统指令)",
-        ),
-        ("new_instructions", 0.7, r"\b(?:new|updated|important|real|actual) (?:system )?instructions?\s?:"),
-    )
-)
+_SPACED = re.compile(r"(?:\b\w[ .\-_*]){5,60}\w\b")  # i g n o r e   p r e v i o u s
 
 
 def find(text: str) -> list[Finding]:
-    folded = shadow(text)
+    """Every rule that matches, by position. Hidden characters and look-alike tokens count too."""
+    cleaned = sanitize.clean(text[: sanitize.PASSAGE_LIMIT])
+    folded = sanitize.shadow(cleaned.text)
+    found = _matches(folded)
+    if _SPACED.search(folded):
+        known = {finding.rule for finding in found}
+        joined = _SPACED.sub(lambda match: re.sub(r"[ .\-_*]", "", match[0]), folded)
+        found += [Finding(f.rule, 0, len(text), f.weight) for f in _matches(joined) if f.rule not in known]
+    if "tags" in cleaned.flags:
+        found.append(Finding("hidden_text", 0, len(text), 0.6))
+    found += [Finding("chat_token", match.start(), match.end(), 0.4) for match in _CHAT_TOKEN.finditer(folded)]
+    return sorted(found, key=lambda finding: (finding.start, -finding.weight))
+
+
+_CHAT_TOKEN = re.compile(r"<\|[^<>|\n]{1,48}\|>|\[/?inst\]|<</?sys>>|</?(?:start|end)_of_turn>")
+
+
+def _matches(folded: str) -> list[Finding]:
     return [
         Finding(name, match.start(), match.end(), weight)
-        for name, weight, pattern in _RULES
+        for name, weight, pattern in RULES
         for match in pattern.finditer(folded)
     ]
 
 
-def score(text: str) -> float:
-    """0..1: how much this reads like an attempt to instruct the model."""
+def rules_score(text: str) -> float:
+    """The rules' part: each rule counts once, as independent evidence (noisy or)."""
     strongest: dict[str, float] = {}
     for finding in find(text):
         strongest[finding.rule] = max(finding.weight, strongest.get(finding.rule, 0.0))
     return 1.0 - prod(1.0 - weight for weight in strongest.values())
+
+
+def classifier_score(text: str) -> float:
+    """The classifier's part, by its likeliest window: 0.5 where 0.5 % of honest passages reach, 0.7 where 0.1 % do."""
+    model = classifier()
+    logit = max((model.logit(window) for window in windows(text)), default=model.facts.bias)
+    banner, downrank = model.facts.banner, model.facts.downrank
+    if logit < banner:
+        return 0.5 * exp(logit - banner)
+    return min(_CLASSIFIER_MOST, 0.5 + 0.2 * (logit - banner) / (downrank - banner))
+
+
+def score(text: str) -> float:
+    """0..1: how much this reads like an attempt to instruct the model. About 2 ms for a passage of 1,000 characters."""
+    by_words = classifier_score(text)
+    by_rules = rules_score(text)
+    if by_rules == 0:
+        return by_words if by_words >= THRESHOLD_BANNER else 0.0
+    # Beside a strong rule the classifier confirms, less than as much again; a weak rule alone stays weak.
+    support = by_words if by_words >= THRESHOLD_BANNER or by_rules >= THRESHOLD_BANNER else 0.0
+    return 1.0 - (1.0 - by_rules) * (1.0 - 0.75 * support)

@@ -1,0 +1,66 @@
+"""Edits text where `pii` found something: mask it for good, or replace it by a name that can be turned back.
+
+Knows: spans. Does not know: how they were found, where the table of names is kept (the caller keeps it, encrypted).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+
+from .pii import Span
+
+_PLACEHOLDER = re.compile(r"⟨[A-Z_]{2,20}-[0-9a-f]{10}⟩")
+
+
+def mask(text: str, spans: Iterable[Span]) -> str:
+    """Each span becomes ⟨TYPE⟩."""
+    return _replace(text, ((span, f"⟨{span.type}⟩") for span in spans))
+
+
+def partly(text: str, spans: Iterable[Span], *, keep: int = 4) -> str:
+    """Each span becomes stars but for its last `keep` letters and digits, so that its owner recognises it."""
+
+    def stars(span: Span) -> str:
+        value = text[span.start : span.end]
+        shown = (
+            max(0, sum(char.isalnum() for char in value) - keep) if sum(map(str.isalnum, value)) > keep else len(value)
+        )
+        result = []
+        for char in value:
+            if char.isalnum() and shown > 0:
+                shown -= 1
+                result.append("*")
+            else:
+                result.append(char)
+        return "".join(result)
+
+    return _replace(text, ((span, stars(span)) for span in spans))
+
+
+def pseudonymise(text: str, spans: Iterable[Span], *, key: bytes) -> tuple[str, dict[str, str]]:
+    """Each value becomes ⟨TYPE-…⟩, the same for the same value and key; with the table that turns it back."""
+    table: dict[str, str] = {}
+
+    def name(span: Span) -> str:
+        value = text[span.start : span.end]
+        placeholder = f"⟨{span.type}-{hmac.digest(key, value.encode(), hashlib.sha256).hex()[:10]}⟩"
+        table[placeholder] = value
+        return placeholder
+
+    return _replace(text, [(span, name(span)) for span in spans]), table
+
+
+def restore(text: str, table: Mapping[str, str]) -> str:
+    """The inverse of `pseudonymise`, also for text that only quotes some of the names; unknown names stay."""
+    return _PLACEHOLDER.sub(lambda match: table.get(match[0], match[0]), text)
+
+
+def _replace(text: str, edits: Iterable[tuple[Span, str]]) -> str:
+    parts, position = [], 0
+    for span, replacement in sorted(edits, key=lambda edit: edit[0].start):
+        parts += [text[position : span.start], replacement]
+        position = span.end
+    return "".join([*parts, text[position:]])
