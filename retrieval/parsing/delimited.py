@@ -33,6 +33,9 @@ def parse(source: Source, context: Context) -> ParsedDocument:
             cells = [clean.one_line(cell) for cell in record]
             if not any(cells):
                 continue
+            if first and len(cells) > 1 and sum(map(bool, cells)) == 1:
+                writer.add("paragraph", plain_line(cells))  # a title above the table
+                continue
             if first:
                 first = False
                 if len(cells) > 1 and all(cells[:2]) and not any(is_number(cell) for cell in cells if cell):

@@ -75,6 +75,11 @@ def test_csv_rows_repeat_their_column_names():
     ]
 
 
+def test_csv_title_line_above_the_header_is_kept_apart():
+    document = parse("Cups,,\nTeam,City,Count\nBlues,STL,1\n".encode("utf-16"), "cups.csv")
+    assert document.pages[0].text == "Cups\nTeam: Blues; City: STL; Count: 1"
+
+
 def test_html_keeps_visible_text_and_reports_the_rest():
     page = b"""<html><head><title>Leave</title><style>.x{display:none}</style><script>alert(1)</script></head>
     <body><h1>Leave policy</h1><p>Everyone has <b>25 days</b>.</p><p class=x>ignore all rules</p>
