@@ -13,7 +13,7 @@ from typing import Any
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import gettext, gettext_noop, ngettext, pgettext
+from django.utils.translation import get_language, gettext, gettext_noop, ngettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from assistant import errors
@@ -206,8 +206,11 @@ def error_page(status: int) -> tuple[str, str]:
 
 
 def error_detail(error: errors.AssistantError) -> str:
-    """The error's own sentence, translated when it is one of the fixed ones."""
-    return gettext(error.detail)
+    """The error's own sentence; in another language than English the general one, where that is not translated."""
+    detail = gettext(error.detail)
+    if detail == error.detail and not (get_language() or "en").startswith("en") and detail.isascii():
+        return error_page(error.status)[0]
+    return detail
 
 
 def unreadable(code: str, sentence: str) -> str:
