@@ -70,7 +70,8 @@ class Dictionary:
 
 # --- forms with separators: runs of digit groups ---
 
-_RUN = re.compile(r"[0-9]+(?:[ \-\u00a0][0-9]+)*")
+_RUN = re.compile(r"[0-9]{2,}(?:[ \-\u00a0][0-9]+)*")
+_DIGITS = re.compile(r"[0-9]+")
 _CONTEXT = 24  # characters before a number in which a word may say what it is
 _LAYOUTS: dict[str, frozenset[tuple[int, ...]]] = {
     "CARD": frozenset({(n,) for n in range(13, 20)} | {
@@ -93,28 +94,35 @@ class _Groups:
     dashed: bool
 
 
+_PREFIXES = {
+    kind: {layout[:size] for layout in layouts for size in range(1, len(layout) + 1)}
+    for kind, layouts in _LAYOUTS.items()
+}
+_DECIMALS = re.compile(r"[.,][0-9]")
+
+
 def _groups(folded: str, kind: str) -> Iterator[_Groups]:
     """Every way in which neighbouring groups of a run have a layout of the kind."""
-    layouts = _LAYOUTS[kind]
-    longest = max(map(len, layouts))
+    layouts, prefixes = _LAYOUTS[kind], _PREFIXES[kind]
     for run in _RUN.finditer(folded):
         before, after = folded[run.start() - 1 : run.start()], folded[run.end() : run.end() + 1]
         if (
             (before and before in ".,_/")
-            or (before.isascii() and before.isalpha())
-            or (after.isascii() and after.isalpha())
+            or "a" <= before <= "z"
+            or "a" <= after <= "z"
+            or _DECIMALS.match(folded, run.end())
         ):
             continue  # a decimal, a part number, a hash
-        parts = list(re.finditer(r"[0-9]+", run[0]))
-        lengths = [len(part[0]) for part in parts]
-        for first in range(len(parts)):
-            for count in range(1, min(longest, len(parts) - first) + 1):
-                layout = tuple(lengths[first : first + count])
+        parts = [part.span() for part in _DIGITS.finditer(folded, run.start(), run.end())]
+        for first, (start, _) in enumerate(parts):
+            layout: tuple[int, ...] = ()
+            for _begin, end in parts[first : first + 6]:
+                layout += (end - _begin,)
+                if layout not in prefixes:
+                    break
                 if layout in layouts:
-                    chosen = parts[first : first + count]
-                    start, end = run.start() + chosen[0].start(), run.start() + chosen[-1].end()
-                    digits = "".join(part[0] for part in chosen)
-                    yield _Groups(start, end, digits, layout, "-" in folded[start:end])
+                    whole = folded[start:end]
+                    yield _Groups(start, end, "".join(filter(str.isdigit, whole)), layout, "-" in whole)
 
 
 def _near(folded: str, start: int, words: re.Pattern[str]) -> bool:
@@ -200,7 +208,8 @@ def _addresses(folded: str) -> Iterator[Span]:
         ):
             yield Span(*match.span(), "IP", 0.8)
     for match in _V6.finditer(folded):
-        if match[0].count(":") >= 2 and ("::" in match[0] or match[0].count(":") == 7) and len(match[0]) > 3:
+        colons = match[0].count(":")
+        if colons >= 2 and ("::" in match[0] or colons == 7) and len(match[0]) > 3 and _DIGITS.search(match[0]):
             try:
                 ipaddress.IPv6Address(match[0])
             except ValueError:
@@ -241,7 +250,7 @@ _PHONE = re.compile(
     r"(?:[ ,]{0,2}(?:x|ext\.?|转|分机)[ .:]{0,2}[0-9]{1,6})?(?![0-9a-z])"
 )
 _PHONE_WORDS = re.compile(
-    r"tel|phone|call|mobile|cell|fax|dial|hotline|whatsapp|sms|contact|reach|number is|电话|手机|联系|传真|致电|热线"
+    r"tel|phone|call|mobile|cell|fax|dial|hotline|whatsapp|sms|contact|reach|answering|电话|手机|联系|传真|致电|热线"
 )
 _PHONE_FORMS = re.compile(
     r"(?:1[ .\-])?\([2-9][0-9]{2}\)[ .\-]?[2-9][0-9]{2}[ .\-][0-9]{4}"  # North America
@@ -250,6 +259,8 @@ _PHONE_FORMS = re.compile(
     r"|[48]00[ \-][0-9]{3,4}[ \-][0-9]{3,4}"
     r"|0[1-9][0-9]{1,4}[ /\-][0-9]{3,4}[ \-]?[0-9]{3,5}"  # Europe, trunk prefix
 )
+_PHONE_LABEL = re.compile(r"[ \-(,]{0,2}(?:office|fax|mobile|home|work|cell)\b")
+_INTERNATIONAL = re.compile(r"\+|00[1-9]")
 _DATE = re.compile(
     r"(?:19|20)[0-9]{2}[ .\-/](?:0?[1-9]|1[0-2])[ .\-/](?:[0-2]?[0-9]|3[01])|[0-3]?[0-9][./\-][0-3]?[0-9][./\-](?:19|20)[0-9]{2}"
 )
@@ -261,12 +272,12 @@ def _phones(folded: str) -> Iterator[Span]:
         digits = re.sub(r"[^0-9]", "", body)
         if not 7 <= len(digits) <= 15 or len(set(digits)) == 1 or _DATE.match(body):
             continue
-        if body.startswith(("+", "00")):
+        if _INTERNATIONAL.match(body):
             if len(digits) >= 9:
                 yield Span(*match.span(), "PHONE", 0.8)
         elif _PHONE_FORMS.fullmatch(body):
             yield Span(*match.span(), "PHONE", 0.7)
-        elif _near(folded, match.start(), _PHONE_WORDS):
+        elif _near(folded, match.start(), _PHONE_WORDS) or _PHONE_LABEL.match(folded, match.end()):
             yield Span(*match.span(), "PHONE", 0.6)
 
 
