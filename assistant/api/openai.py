@@ -15,9 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import close_old_connections
 from django.http import StreamingHttpResponse
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
@@ -158,17 +156,16 @@ class _Stream:
                     yield ": still here\n\n"
                 elif event.event == "done":
                     finished = True
-            for chunk in await sync_to_async(self._end, thread_sensitive=False)():
+            for chunk in await streaming.in_thread(self._end)():
                 yield chunk
             yield "data: [DONE]\n\n"
             finished = True
         finally:
             if not finished:
-                await sync_to_async(self._cancel, thread_sensitive=False)()
+                await streaming.in_thread(self._cancel)()
 
     def _end(self) -> list[str]:
         """What is still to be said when the row is finished: the rest, the sources, the usage; or the error."""
-        close_old_connections()
         try:
             answer = services.get_answer(actor=self._actor, answer_id=self._answer_id)
             view = services.present(actor=self._actor, answer=answer)
@@ -187,7 +184,6 @@ class _Stream:
         return chunks
 
     def _cancel(self) -> None:
-        close_old_connections()
         facts = self._facts
         with observability.context(
             request_id=facts.request_id, actor=facts.actor, role=facts.role, session=facts.session, origin=facts.origin

@@ -17,9 +17,9 @@ import json
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 import redis
@@ -36,6 +36,9 @@ from .models import Answer, AnswerStatus
 from .presentation import AnswerView, present, queue_position
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LIVE_SECONDS = 3600
 FINISHED_SECONDS = 600  # once done, the row says everything: the stream serves late resumers only
@@ -61,6 +64,19 @@ def stream_key(answer_id: UUID) -> str:
 
 def dumps(data: Any) -> str:
     return json.dumps(data, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":"))
+
+
+def in_thread(call: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """The call in one of the loop's few threads, so that many silent readers hold few database connections, or none."""
+
+    def one(*args: P.args, **kwargs: P.kwargs) -> T:
+        close_old_connections()
+        try:
+            return call(*args, **kwargs)
+        finally:
+            close_old_connections()
+
+    return sync_to_async(one, thread_sensitive=False)
 
 
 def entries_of(found: Any) -> list[tuple[str, dict[str, str]]]:
@@ -187,19 +203,18 @@ class _Reader:
         return [Event(id, fields["event"], _opened(fields)) for id, fields in entries_of(found)]
 
     async def glance(self) -> _Glance | None:
-        return await sync_to_async(self._glance, thread_sensitive=False)()
+        return await in_thread(self._glance)()
 
     async def allows(self, entries: list[Event]) -> bool:
         for entry in entries:
             if entry.event == "sources":
                 self._note(entry.data)
-        return await sync_to_async(self._allows, thread_sensitive=False)()
+        return await in_thread(self._allows)()
 
     def _note(self, sources: list[dict[str, Any]]) -> None:
         self._documents.update(str(source["document"]) for source in sources)
 
     def _glance(self) -> _Glance | None:
-        close_old_connections()
         answer = Answer.objects.filter(pk=self._answer_id, conversation__deleted_at=None).first()
         actor = User.objects.filter(pk=self._actor_id, is_active=True).first()
         if answer is None or actor is None or answer.owner_id != actor.pk:
@@ -212,7 +227,6 @@ class _Reader:
         return _Glance({"status": answer.status, "position": place} if news else None, None)
 
     def _allows(self) -> bool:
-        close_old_connections()
         actor = User.objects.filter(pk=self._actor_id).first()
         if actor is None or not self._documents:
             return False
