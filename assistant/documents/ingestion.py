@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 STAGES = ("parsing", "chunking", "screening", "embedding", "indexing")
 MAX_ATTEMPTS = 3
-_BATCH = 64  # passages embedded between two looks at the lease
+_BATCH = 32  # passages embedded between two looks at the lease
 _ROWS = 500
 _HIDDEN_CHARS = 2_000  # of each hidden text, for the curator
 
