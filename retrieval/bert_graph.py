@@ -85,8 +85,7 @@ def build_encoder(weights: Path) -> Any:
         query, key, value = (
             heads(linear(x, f"{layer}.attention.self.{part}")) for part in ("query", "key", "value")
         )
-        scores = op.multiply(op.matmul(query, key, False, True), const((HIDDEN // HEADS) ** -0.5))
-        weighted = op.matmul(op.softmax(op.add(scores, attention_mask), 3), value, False, False)
+        weighted = op.scaled_dot_product_attention(query, key, value, attention_mask)
         merged = op.reshape(
             op.transpose(weighted, const([0, 2, 1, 3], np.int64)), const([0, 0, HIDDEN], np.int64), True
         )
