@@ -85,44 +85,57 @@ _LAYOUTS: dict[str, frozenset[tuple[int, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Groups:
-    """Some neighbouring groups of a run: their digits, place and layout."""
+    """Some neighbouring groups of a run: their digits and place."""
 
     start: int
     end: int
     digits: str
-    layout: tuple[int, ...]
     dashed: bool
 
 
-_PREFIXES = {
-    kind: {layout[:size] for layout in layouts for size in range(1, len(layout) + 1)}
-    for kind, layouts in _LAYOUTS.items()
-}
+@dataclass(slots=True)
+class _Node:
+    """One step in the tree of a kind's layouts: which group lengths may follow, and whether it may end here."""
+
+    ends: bool
+    next: dict[int, _Node]
+
+
+def _tree(layouts: Collection[tuple[int, ...]]) -> _Node:
+    root = _Node(ends=False, next={})
+    for layout in layouts:
+        node = root
+        for length in layout:
+            node = node.next.setdefault(length, _Node(ends=False, next={}))
+        node.ends = True
+    return root
+
+
+_TREES = {kind: _tree(layouts) for kind, layouts in _LAYOUTS.items()}
 _DECIMALS = re.compile(r"[.,][0-9]")
 
 
-def _groups(folded: str, kind: str) -> Iterator[_Groups]:
+def _groups(folded: str, kind: str, first_digits: str) -> Iterator[_Groups]:
     """Every way in which neighbouring groups of a run have a layout of the kind."""
-    layouts, prefixes = _LAYOUTS[kind], _PREFIXES[kind]
+    root = _TREES[kind]
     for run in _RUN.finditer(folded):
         before, after = folded[run.start() - 1 : run.start()], folded[run.end() : run.end() + 1]
-        if (
-            (before and before in ".,_/")
-            or "a" <= before <= "z"
-            or "a" <= after <= "z"
-            or _DECIMALS.match(folded, run.end())
-        ):
+        decimal = _DECIMALS.match(folded, run.end())
+        if decimal or (before and before in ".,_/") or "a" <= before <= "z" or "a" <= after <= "z":
             continue  # a decimal, a part number, a hash
         parts = [part.span() for part in _DIGITS.finditer(folded, run.start(), run.end())]
         for first, (start, _) in enumerate(parts):
-            layout: tuple[int, ...] = ()
-            for _begin, end in parts[first : first + 6]:
-                layout += (end - _begin,)
-                if layout not in prefixes:
+            if folded[start] not in first_digits:
+                continue
+            node: _Node | None = root
+            for begin, end in parts[first : first + 6]:
+                node = node.next.get(end - begin) if node else None
+                if node is None:
                     break
-                if layout in layouts:
+                if node.ends:
                     whole = folded[start:end]
-                    yield _Groups(start, end, "".join(filter(str.isdigit, whole)), layout, "-" in whole)
+                    digits = whole.replace(" ", "").replace("-", "").replace("\u00a0", "")
+                    yield _Groups(start, end, digits, "-" in whole)
 
 
 def _near(folded: str, start: int, words: re.Pattern[str]) -> bool:
@@ -133,7 +146,7 @@ _BANK_WORDS = re.compile(r"银行卡|卡号|账号|帐号|账户|帐户|储蓄�
 
 
 def _cards(folded: str) -> Iterator[Span]:
-    for found in _groups(folded, "CARD"):
+    for found in _groups(folded, "CARD", "123456789"):
         if checksums.card(found.digits):
             chinese = found.digits.startswith("62") and _near(folded, found.start, _BANK_WORDS)
             yield Span(found.start, found.end, "CN_BANK_CARD" if chinese else "CARD", 1.0)
@@ -145,7 +158,7 @@ _MOBILE = re.compile(r"(?:0{0,2}86)?1[3-9][0-9]{9}")
 
 
 def _mobiles(folded: str) -> Iterator[Span]:
-    for found in _groups(folded, "CN_MOBILE"):
+    for found in _groups(folded, "CN_MOBILE", "018"):
         if _MOBILE.fullmatch(found.digits):
             plus = folded[found.start - 1 : found.start] == "+" and found.digits.startswith("86")
             yield Span(found.start - plus, found.end, "CN_MOBILE", 0.9)
@@ -155,7 +168,7 @@ _SSN_WORDS = re.compile(r"ssn|social security")
 
 
 def _ssns(folded: str) -> Iterator[Span]:
-    for found in _groups(folded, "SSN"):
+    for found in _groups(folded, "SSN", "012345678"):
         if checksums.ssn(found.digits) and (found.dashed or _near(folded, found.start, _SSN_WORDS)):
             yield Span(found.start, found.end, "SSN", 0.85)
 
