@@ -22,7 +22,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("assistant.accounts.urls")),
     path("", include("assistant.api.urls")),
     path("", include("assistant.api.health")),
 ]
