@@ -35,8 +35,9 @@ def _load_embedder() -> Embedder:
 @lru_cache(maxsize=1)
 def _load_scorer() -> EvidenceScorer:
     from inference.evidence import EvidenceScorer
+    from retrieval.embedding import model_folder
 
-    return EvidenceScorer(_load_embedder().embed)
+    return EvidenceScorer(_load_embedder().embed, encoder=model_folder())
 
 
 @lru_cache(maxsize=1)

@@ -38,7 +38,7 @@ class GenerationOptions:
             raise ValueError(f"top_p must lie in (0, 1], not {self.top_p}")
         if self.seed is not None and not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must lie in [0, 2**63), not {self.seed}")
-        if isinstance(self.stop, str) or any(not item for item in self.stop):
+        if not isinstance(self.stop, tuple) or not all(self.stop):
             raise ValueError("stop must be a tuple of strings that are not empty")
         if self.deadline_s is not None and not (math.isfinite(self.deadline_s) and self.deadline_s > 0):
             raise ValueError(f"deadline_s must be a positive number of seconds, not {self.deadline_s}")

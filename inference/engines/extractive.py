@@ -34,9 +34,7 @@ class ExtractiveEngine:
     def __init__(self, scorer: Scorer | None = None) -> None:
         self._scorer = scorer
 
-    def stream(
-        self, request: GenerationRequest, *, cancelled: Callable[[], bool]
-    ) -> Iterator[Delta | Finish]:
+    def stream(self, request: GenerationRequest, *, cancelled: Callable[[], bool]) -> Iterator[Delta | Finish]:
         """Yield one delta per quotation. ``completion_tokens`` counts quotations, there being no tokens."""
         started = time.monotonic()
         deadline = request.options.deadline_s

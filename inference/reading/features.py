@@ -34,6 +34,8 @@ ANSWER_FEATURES = (
     "rarest_missing", "number_missing", "name_missing", "kind", "pair_coverage", "cosine", "passage_score",
     "question_length", "cjk",
 )  # fmt: skip
+# "passage_score" is held at 0: search scores have no common scale, the order of the passages says it. The place is
+# kept because trained weights count on it.
 _PRONOUNS = frozenset(
     ("he", "she", "it", "they", "this", "these", "that", "those", "its", "his", "her", "their", "such")
 ) | frozenset("他她它这這其该該此")
@@ -71,9 +73,7 @@ class Query:
         surface = words.words(question)
         stems = [words.stem(token) for token in surface]
         content = [
-            (stem, token)
-            for stem, token in zip(stems, surface, strict=True)
-            if token.lower() not in words.STOP
+            (stem, token) for stem, token in zip(stems, surface, strict=True) if token.lower() not in words.STOP
         ] or list(zip(stems, surface, strict=True))
         weights = {stem: weight(stem) for stem, _ in content}
         keep = [
@@ -175,7 +175,6 @@ def sentence_features(
     }
     passage_cover = {number: query.coverage(present | titles[number]) for number, present in whole.items()}
     title_cover = {number: query.coverage(present) for number, present in titles.items()}
-    top = max((passages[number].score for number in whole), default=0.0)
     asked = frozenset(term for term, _ in query.terms)
     cover = [query.coverage(present) for present in sets]
     rarest = max(query.terms, key=lambda item: item[1])[0] if query.terms else ""
@@ -218,7 +217,7 @@ def sentence_features(
                 min(sentence.index, 10) / 10.0,
                 float(pronoun),
                 previous_adds if pronoun else 0.0,
-                passages[sentence.passage].score - top,
+                0.0,
                 min(sentence.passage, 8) / 8.0,
                 float(cosine[index]),
                 float(cosine[index]) - best_cosine,
@@ -262,7 +261,7 @@ def answer_features(
             column["kind"],
             column["pair_coverage"],
             column["cosine"],
-            passage.score,
+            0.0,
             min(len(query.terms), 12) / 12.0,
             float(query.cjk),
         )

@@ -1,6 +1,6 @@
 """The packaged linear model over sentence features: which sentence, and whether any.
 
-Weights are JSON: ``{"sentence": {"latin": [...], "cjk": [...]}, "answer": [...]}``, in the order of
+Weights are JSON: ``{"sentence": {"latin": [...], "cjk": [...]}, "prior": {...}, "answer": [...]}``, in the order of
 ``SENTENCE_FEATURES`` and ``ANSWER_FEATURES``. Knows no tensor library.
 """
 
@@ -33,6 +33,8 @@ class LinearModel:
     latin: Floats
     cjk: Floats
     answer: Floats
+    prior_latin: Floats
+    prior_cjk: Floats
 
     @classmethod
     def packaged(cls) -> LinearModel:
@@ -45,18 +47,23 @@ class LinearModel:
             data = json.loads(text)
             latin = np.asarray(data["sentence"]["latin"], dtype=np.float64)
             cjk = np.asarray(data["sentence"]["cjk"], dtype=np.float64)
+            prior_latin = np.asarray(data["prior"]["latin"], dtype=np.float64)
+            prior_cjk = np.asarray(data["prior"]["cjk"], dtype=np.float64)
             answer = np.asarray(data["answer"], dtype=np.float64)
         except (ValueError, KeyError, TypeError) as error:
             raise ModelCorrupt(f"linear.json cannot be read: {error}", file="linear.json") from error
-        if not latin.shape == cjk.shape == (len(SENTENCE_FEATURES),) or answer.shape != (
-            len(ANSWER_FEATURES),
-        ):
+        weights = (latin, cjk, prior_latin, prior_cjk)
+        if any(row.shape != (len(SENTENCE_FEATURES),) for row in weights) or answer.shape != (len(ANSWER_FEATURES),):
             raise ModelCorrupt("linear.json was made for other features", file="linear.json")
-        return cls(latin, cjk, answer)
+        return cls(latin, cjk, answer, prior_latin, prior_cjk)
 
     def scores(self, query: Query, features: Floats) -> Floats:
         """Logits of the sentences, shape ``(n,)``; their softmax is the chance of each to hold the answer."""
         return features @ (self.cjk if query.cjk else self.latin)
+
+    def prior(self, query: Query, features: Floats) -> Floats:
+        """As ``scores``, from words alone (no cosine): what the reader's window is chosen by."""
+        return features @ (self.prior_cjk if query.cjk else self.prior_latin)
 
     def answerable(
         self,

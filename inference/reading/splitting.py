@@ -22,8 +22,7 @@ def split(text: str) -> tuple[tuple[int, int], ...]:
     for match in _END.finditer(text):
         end = match.end()
         if match[0][0] == "." and (
-            _ABBREVIATION.search(text[max(0, start) : match.start() + 1][-12:])
-            or text[end:].lstrip()[:1].islower()
+            _ABBREVIATION.search(text[max(0, start) : match.start() + 1][-12:]) or text[end:].lstrip()[:1].islower()
         ):
             continue
         _add(spans, text, start, end)

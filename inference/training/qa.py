@@ -110,9 +110,7 @@ def passages_of(context: str, title: str, text: str, splitter: Splitter = split)
 def load(folder: Path, name: str, splitter: Splitter = split) -> list[Example]:
     """All examples of one set whose context is named by ``ctx_id``; multi-context questions are left out."""
     contexts = {row["ctx_id"]: row for row in rows(folder / f"{name}.contexts.jsonl")}
-    cut = {
-        key: passages_of(key, row.get("title", ""), row["text"], splitter) for key, row in contexts.items()
-    }
+    cut = {key: passages_of(key, row.get("title", ""), row["text"], splitter) for key, row in contexts.items()}
     titles = [row.get("title", "") for row in contexts.values()]
     by_title = len(set(titles)) < len(titles) and len(set(titles)) > 1
     folded: dict[str, list[tuple[int, int, str, str]]] = {}
@@ -129,9 +127,7 @@ def load(folder: Path, name: str, splitter: Splitter = split) -> list[Example]:
             ]
         answers = tuple(str(answer) for answer in row["answers"])
         gold = frozenset(
-            (number, index)
-            for number, index, plain, text in folded[key]
-            if holds_folded(plain, text, answers)
+            (number, index) for number, index, plain, text in folded[key] if holds_folded(plain, text, answers)
         )
         group = f"{name}:{contexts[key].get('title', '') if by_title else key}"
         examples.append(

@@ -33,9 +33,7 @@ def test_quotes_word_for_word_with_markers_counted_from_one():
 
 def test_three_quotations_at_most():
     evidence = tuple(Evidence(0, 8, 35, 0.2) for _ in range(5))
-    deltas = list(
-        ExtractiveEngine().stream(GenerationRequest("q", (LEAVE,), evidence=evidence), cancelled=never)
-    )
+    deltas = list(ExtractiveEngine().stream(GenerationRequest("q", (LEAVE,), evidence=evidence), cancelled=never))
     assert sum(isinstance(item, Delta) for item in deltas) == 3
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.evidence import EvidenceScorer, SelectionOptions
+from inference.evidence import EvidenceScorer, SelectionOptions, names_unknown_code
 
 TRAVEL = (
     "Travel policy\nThis policy was approved by the finance director, Marta Quinn, on 12 March 2024. It applies to "
@@ -22,8 +22,11 @@ PRICES = (
 
 
 @pytest.fixture(scope="module")
-def scorer(embed):
-    return EvidenceScorer(embed)
+def scorer(encoder_path):
+    def never(texts):
+        raise AssertionError("the reader needs no embeddings")
+
+    return EvidenceScorer(never, encoder=encoder_path)
 
 
 @pytest.mark.parametrize(
@@ -59,12 +62,58 @@ def test_the_first_quotation_holds_the_answer(scorer, passage, question, expecte
         "公司股票代码是多少？",
     ],
 )
-def test_a_question_the_passages_do_not_touch_is_less_answerable_than_one_they_answer(
-    scorer, passage, question
-):
+def test_a_question_the_passages_do_not_touch_is_less_answerable_than_one_they_answer(scorer, passage, question):
     passages = [passage(TRAVEL), passage(LEAVE)]
     answered = scorer.assess("Within how many days do receipts have to be handed in?", passages)
     assert scorer.assess(question, passages).answerable < 0.35 < answered.answerable
+
+
+@pytest.mark.parametrize(
+    ("answered", "unanswered"),
+    [
+        ("Who approved the travel policy?", "Who rejected the parking policy?"),
+        (
+            "How much is reimbursed for a hotel night in Switzerland?",
+            "How much is reimbursed for a hotel night in Portugal?",
+        ),
+        ("What does pump B7 cost?", "What does pump D9 cost?"),
+        ("Why are first class tickets not reimbursed?", "Why are train tickets not sold in Warsaw?"),
+        ("病假超过几天需要医院证明？", "婚假有几天？"),
+    ],
+)
+def test_a_changed_question_is_less_answerable(scorer, passage, answered, unanswered):
+    passages = [passage(TRAVEL), passage(LEAVE), passage(PRICES)]
+    assert scorer.assess(unanswered, passages).answerable < scorer.assess(answered, passages).answerable
+
+
+@pytest.mark.parametrize(
+    ("question", "unknown"),
+    [
+        ("What does pump B7 cost?", False),
+        ("What does pump D9 cost?", True),
+        ("What does valve C-1 cost?", False),
+        ("What happened in the 19th century?", False),
+        ("Is ISO-9001 required?", True),
+        ("What was said in 1998?", False),
+    ],
+)
+def test_a_code_that_no_passage_holds_is_noticed(passage, question, unknown):
+    assert names_unknown_code(question, [passage(PRICES)]) is unknown
+
+
+def test_a_long_search_result_is_read_within_the_budget(scorer, passage):
+    filler = [
+        passage(f"Report {n}. " + "The committee met and discussed the agenda at length. " * 12) for n in range(7)
+    ]
+    passages = [*filler, passage(TRAVEL)]
+    first = scorer.assess("Where are travel requests sent?", passages).evidence[0]
+    assert "Rotterdam" in passages[first.passage].text[first.char_start : first.char_end]
+
+
+def test_without_the_encoder_words_and_cosine_decide(embed, passage):
+    passages = [passage(TRAVEL), passage(LEAVE)]
+    first = EvidenceScorer(embed).assess("Where are travel requests sent?", passages).evidence[0]
+    assert "Rotterdam" in passages[first.passage].text[first.char_start : first.char_end]
 
 
 def test_evidence_is_sorted_within_its_limit_and_without_duplicates(scorer, passage):
@@ -86,7 +135,7 @@ def test_the_same_question_gives_the_same_assessment(scorer, passage):
     assert scorer.assess("hotel in Germany", passages) == scorer.assess("hotel in Germany", passages)
 
 
-@pytest.mark.parametrize("bad", [{"limit": 0}, {"least": 1.5}, {"share": -0.1}, {"embed_limit": 0}])
+@pytest.mark.parametrize("bad", [{"limit": 0}, {"least": 1.5}, {"share": -0.1}, {"embed_limit": 0}, {"budget": 10}])
 def test_selection_refuses_bad_values(bad):
     with pytest.raises(ValueError):
         SelectionOptions(**bad)

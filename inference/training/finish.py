@@ -1,0 +1,300 @@
+"""Fit the calibration, pack the weights and write the card: ``python -m inference.training.finish``.
+
+Works on what ``inference.training.evidence`` left in its output folder: judgements of held-out questions by the
+readers of the folds. The calibration is fitted on these only, and its own numbers in the card are cross-fitted
+(half of the articles judge the other half). Runs on a CPU in about a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file as load_arrays
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+
+from inference.reading.calibration import INPUTS, SKIPPED, Calibration
+from inference.reading.reader import quantize, sha256
+from inference.training.evidence import fold_of
+from inference.training.qa import digest
+
+GENERIC = "policyqa_dev"
+HIDDEN = 16
+LICENCES = {
+    "squad2_devhalf": "CC BY-SA 4.0", "expmrc_squad": "CC BY-SA 4.0", "policyqa_dev": "MIT",
+    "tatqa_dev": "CC BY 4.0", "covidqa": "Apache-2.0", "cmrc2018_trial": "CC BY-SA 4.0", "drcd_dev": "CC BY-SA 3.0",
+    "musique_small100": "CC BY 4.0", "hotpotqa_small100": "CC BY-SA 4.0", "anthropic_docs": "MIT",
+    "18f_tts_handbook": "CC0", "sourcegraph_handbook": "Apache-2.0", "govuk_developer_docs": "MIT",
+    "pingcap_docs_zh": "CC BY-SA 3.0",
+}  # fmt: skip
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Judgements of held-out questions: one row per item."""
+
+    set: Array
+    group: Array
+    mode: Array
+    reachable: Array
+    inputs: Array
+    first: Array
+    two: Array
+
+    def rows(self, chosen: Array) -> Held:
+        """Some of them."""
+        return Held(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+
+def held_out(folder: Path) -> Held:
+    """Read the judgements of all folds that are in ``folder/reader``."""
+    keys = json.loads((folder / "measuring.json").read_text("utf-8"))
+    packed = folder / "measured.npz"
+    known = np.load(packed) if packed.exists() else load_arrays(folder / "measuring.safetensors")
+    gold, facts = known["gold"], known["facts"]
+    parts = [np.load(path) for path in sorted((folder / "reader").glob("fold-*.judged.npz"))]
+    rows = np.concatenate([part["rows"] for part in parts])
+    logits = np.concatenate([part["sentence"] for part in parts]).astype(np.float64)
+    order = np.argsort(-logits, axis=1, kind="stable")[:, :2]
+    top = np.take_along_axis(logits, order, 1)
+    good = np.take_along_axis(gold[rows], order, 1)
+    share = 1.0 / np.exp(logits - top[:, :1]).sum(1)
+    columns = [
+        np.concatenate([part["answer"] for part in parts]),
+        np.concatenate([part["margin"] for part in parts]),
+        np.minimum(top[:, 0] - top[:, 1], 10.0),
+        share,
+    ]
+    values = np.concatenate([np.stack(columns, 1), facts[rows][:, SKIPPED:]], 1)
+    chosen = [keys[row] for row in rows]
+    return Held(
+        np.asarray([key[0] for key in chosen]),
+        np.asarray([key[1] for key in chosen]),
+        np.asarray([key[3] for key in chosen]),
+        np.asarray([key[5] for key in chosen]),
+        values,
+        good[:, 0],
+        np.asarray(good.any(1)),
+    )
+
+
+def fit(held: Held, seed: int = 1) -> Calibration:
+    """Fit the probability that the first two quotations answer, every set counting the same."""
+    usable = (held.set != GENERIC) & ~((held.mode == "open") & ~held.reachable)
+    data = held.rows(usable)
+    values = data.inputs.astype(np.float64)
+    mean, scale = values.mean(0), values.std(0)
+    scale[scale < 1e-3] = 1.0
+    target = torch.tensor((data.reachable & data.two).astype(np.float32))
+    weight = np.zeros(len(values), dtype=np.float32)
+    for name in np.unique(data.set):
+        weight[data.set == name] = len(values) / ((data.set == name).sum() * len(np.unique(data.set)))
+    # Of the sets, only one has unanswerable questions that people wrote; they are what is hard, so they count more.
+    weight[(data.mode == "own") & ~data.reachable] *= 2.0
+    inputs = torch.tensor((values - mean) / scale, dtype=torch.float32)
+    torch.manual_seed(seed)
+    first, last = torch.nn.Linear(len(INPUTS), HIDDEN), torch.nn.Linear(HIDDEN, 1)
+    network = torch.nn.Sequential(first, torch.nn.Tanh(), last)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.02, weight_decay=0.02)
+    shares = torch.tensor(weight)
+    for step in range(400):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.02 * (1 - step / 400)
+        chance = network(inputs).squeeze(1)
+        value = functional.binary_cross_entropy_with_logits(chance, target, weight=shares)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+    return Calibration(
+        mean,
+        scale,
+        first.weight.detach().double().numpy().T,
+        first.bias.detach().double().numpy(),
+        last.weight.detach().double().numpy()[0],
+        float(last.bias.detach()),
+    )
+
+
+def probabilities(calibration: Calibration, held: Held) -> Array:
+    """Calibrated probabilities of all rows."""
+    state = np.tanh((held.inputs - calibration.mean) / calibration.scale @ calibration.hidden + calibration.hidden_bias)
+    chances: Array = 1.0 / (1.0 + np.exp(-np.clip(state @ calibration.out + calibration.bias, -30, 30)))
+    return chances
+
+
+def auc(positive: Array, negative: Array) -> float:
+    """Chance that a positive scores above a negative (ties count half)."""
+    order = np.concatenate([positive, negative])
+    _, place, counts = np.unique(order, return_inverse=True, return_counts=True)
+    ranks = (counts.cumsum() - (counts - 1) / 2)[place]
+    total = ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2
+    return float(total / (len(positive) * len(negative)))
+
+
+def results(held: Held, chances: Array) -> dict[str, dict[str, float]]:
+    """The numbers of every set: held-out articles, cross-fitted probabilities."""
+    table: dict[str, dict[str, float]] = {}
+    for name in sorted(set(held.set)):
+        mine = held.set == name
+        own, spread = mine & (held.mode == "own"), mine & (held.mode == "open")
+        row: dict[str, float] = {}
+        for label, part in (("passage", own & held.reachable), ("search", spread & held.reachable)):
+            row[f"{label}_questions"] = int(part.sum())
+            row[f"{label}_first"] = float(held.first[part].mean())
+            row[f"{label}_two"] = float(held.two[part].mean())
+            order = np.flatnonzero(part)[np.argsort(-chances[part], kind="stable")]
+            kept = order[: int(0.8 * len(order))]
+            row[f"{label}_wrong_at_80"] = float(1 - held.two[kept].mean())
+        negatives = (
+            ("adversarial", own & ~held.reachable, own & held.reachable),
+            ("near", mine & (held.mode == "near"), spread & held.reachable),
+        )
+        for label, part, positive in negatives:
+            if part.sum() > 20:
+                row[f"auc_{label}"] = auc(chances[positive], chances[part])
+        table[name] = {key: round(value, 3) for key, value in row.items()}
+    return table
+
+
+def risk_curve(held: Held, chances: Array) -> list[dict[str, float]]:
+    """Threshold, share answered, share of wrong ones among the answered, over all sets but the generic one."""
+    usable = (held.set != GENERIC) & ~((held.mode == "open") & ~held.reachable)
+    right, sure = (held.reachable & held.two)[usable], chances[usable]
+    curve = []
+    for threshold in (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9):
+        answered = sure >= threshold
+        curve.append({
+            "threshold": threshold,
+            "answered_of_answerable": round(float(answered[right].mean()), 3),
+            "answered_of_unanswerable": round(float(answered[~right].mean()), 3),
+            "wrong_of_answered": round(float(1 - right[answered].mean()), 3),
+        })  # fmt: skip
+    return curve
+
+
+def expected_error(held: Held, chances: Array, bins: int = 10) -> float:
+    """Mean distance between stated and observed probability, over ``bins`` bins (expected calibration error)."""
+    usable = (held.set != GENERIC) & ~((held.mode == "open") & ~held.reachable)
+    right, sure = (held.reachable & held.two)[usable], chances[usable]
+    place = np.minimum((sure * bins).astype(int), bins - 1)
+    parts = [
+        abs(sure[place == at].mean() - right[place == at].mean()) * (place == at).mean()
+        for at in range(bins)
+        if (place == at).any()
+    ]
+    return float(sum(parts))
+
+
+def card(facts: dict[str, Any]) -> str:
+    """The model card, as Markdown."""
+    lines = [
+        "# Card: the trained reader of the extractive engine",
+        "",
+        "A low-rank adapter and three heads over all-MiniLM-L6-v2 (Apache-2.0): evidence sentence, answer span,",
+        "answerability. Reads question and passages together; made by the commands below, kept as 8-bit integers.",
+        "",
+        "```",
+        "python -m inference.training.evidence --data ../shared/data/qa --corpora ../shared/data/corpora/{18f_tts_"
+        "handbook,govuk_developer_docs,sourcegraph_handbook,pingcap_docs_zh}.tar.xz --encoder DIR --out OUT",
+        "python -m inference.training.finish --data ../shared/data/qa --encoder DIR --out OUT",
+        "```",
+        "",
+        f"Settings: `{json.dumps(facts['settings'])}`. Hardware: one NVIDIA H200, about 7 minutes for every part.",
+        f"Size {facts['bytes'] / 1e6:.1f} MB; sha256 of the encoder `{facts['encoder']}`.",
+        "",
+        "## Results on articles the reader had not seen",
+        "",
+        "Folds by article: the reader of a fold saw neither the questions nor the texts of its articles; the",
+        "probability is cross-fitted. *passage*: the reader gets the passage (at most 190 words) that answers.",
+        "*search*: it gets the best eight of the whole set by BM25, and other passages that answer too count as",
+        "wrong. *wrong at 80*: share of questions whose answer is not in the first two quotations when the 20 % the",
+        "reader is least sure of are not answered. *adversarial*: unanswerable questions people wrote to look",
+        "answerable (SQuAD 2.0). *near*: six retrieved passages that do not hold the answer, against *search*.",
+        "",
+        "| set | passage: n | first | two | wrong at 80 | search: n | first | two | wrong at 80 | AUC near | "
+        "AUC adversarial |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in facts["results"].items():
+        cells = [
+            row[f"{label}_{key}"]
+            for label in ("passage", "search")
+            for key in ("questions", "first", "two", "wrong_at_80")
+        ]
+        rest = [row.get("auc_near", "–"), row.get("auc_adversarial", "–")]
+        lines.append(f"| {name} | " + " | ".join(str(cell) for cell in (*cells, *rest)) + " |")
+    lines += [
+        "",
+        "policyqa's questions are generic (one question fits many passages of a policy): its *search* columns mean",
+        "little. covidqa's answers are long spans of papers.",
+        "",
+        f"Expected calibration error {facts['calibration_error']:.3f} (all sets but policyqa). What a threshold does:",
+        "",
+        "| threshold | answered, of the answerable | answered, of the unanswerable | wrong, of the answered |",
+        "|---|---|---|---|",
+    ]
+    lines += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in facts["risk_curve"]]
+    lines += ["", "## Data", "", "| file | licence | sha256 |", "|---|---|---|"]
+    lines += [f"| {name} | {licence} | `{value}` |" for name, licence, value in facts["data"]]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m inference.training.finish", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of question files")
+    parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
+    parser.add_argument("--out", type=Path, required=True, help="folder that the training wrote")
+    parser.add_argument("--package", type=Path, default=Path(__file__).parents[1] / "reading")
+    given = parser.parse_args(arguments)
+    held = held_out(given.out)
+    half = np.asarray([fold_of(f"half:{group}", 2) for group in held.group])
+    chances = np.zeros(len(half))
+    for side in (0, 1):
+        chances[half == side] = probabilities(fit(held.rows(half != side)), held.rows(half == side))
+    calibration = fit(held)
+
+    weights_path = given.out / "reader" / "all.safetensors"
+    with safe_open(weights_path, "pt") as opened:
+        settings = json.loads(opened.metadata()["settings"])
+    encoder = sha256(given.encoder / "model.safetensors")
+    packed = given.package / "reader.safetensors"
+    save_file(quantize(load_file(weights_path)), packed, {"encoder": encoder, "rank": str(settings["rank"])})
+    facts = {
+        "settings": settings,
+        "encoder": encoder,
+        "weights": sha256(packed),
+        "bytes": packed.stat().st_size,
+        "calibration_error": expected_error(held, chances),
+        "results": results(held, chances),
+        "risk_curve": risk_curve(held, chances),
+        "data": [
+            (path.name, LICENCES[name], digest(path))
+            for name in LICENCES
+            for path in (
+                *sorted(given.data.glob(f"{name}.*.jsonl")),
+                *sorted((given.data.parent / "corpora").glob(f"{name}.tar.xz")),
+            )
+        ],
+    }
+    table = {
+        name: np.round(getattr(calibration, name), 5).tolist()
+        for name in ("mean", "scale", "hidden", "hidden_bias", "out")
+    }
+    record = {"weights": facts["weights"], "calibration": {**table, "bias": round(calibration.bias, 5)}}
+    (given.package / "reader.json").write_text(json.dumps(record) + "\n", "utf-8")
+    (given.package / "CARD.md").write_text(card(facts), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
