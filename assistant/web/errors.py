@@ -68,7 +68,7 @@ def _speak(request: HttpRequest) -> None:
     language = getattr(request.user, "language", "")
     if language and settings.LANGUAGE_COOKIE_NAME not in request.COOKIES:
         translation.activate(language)  # until LocaleMiddleware begins the next request
-        request.LANGUAGE_CODE = language  # type: ignore[attr-defined]
+        request.LANGUAGE_CODE = language
 
 
 def bad_request(request: HttpRequest, exception: SuspiciousOperation | None = None) -> HttpResponse:

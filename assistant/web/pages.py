@@ -27,6 +27,7 @@ from assistant.accounts.models import User
 from . import wording
 
 CHUNKS_AT_ONCE = 64
+FIELDS = {"principal": "who", "unknown_principal": "who"}  # the domain's name or code -> the form's field
 REPAIRABLE = (errors.Invalid, errors.Conflict, errors.TooLarge, errors.Unsupported, errors.TooMany)
 
 
@@ -46,15 +47,22 @@ def submitted(form: forms.Form, call: Callable[[dict[str, Any]], Any]) -> tuple[
         return False, None
     try:
         return True, call(form.cleaned_data)
-    except REPAIRABLE as error:
-        placed = False
-        for name, sentences in error.fields.items():
-            for sentence in sentences:
-                form.add_error(name if name in form.fields else None, gettext(sentence))
-                placed = True
-        if not placed:
-            form.add_error(None, wording.error_detail(error))
+    except (*REPAIRABLE, errors.NotFound) as error:
+        if error.code == errors.NotFound.code:  # the page's own object is gone; a named one was only typed wrongly
+            raise
+        _explain(form, error)
         return False, None
+
+
+def _explain(form: forms.Form, error: errors.AssistantError) -> None:
+    """Put the error's sentences where the person can repair them."""
+    for name, sentences in error.fields.items():
+        name = FIELDS.get(name, name)
+        for sentence in sentences:
+            form.add_error(name if name in form.fields else None, gettext(sentence))
+    if not error.fields:
+        field = FIELDS.get(error.code, "")
+        form.add_error(field if field in form.fields else None, wording.error_detail(error))
 
 
 def acted(request: HttpRequest, call: Callable[[], Any], done: str, to: str) -> HttpResponseRedirect:
