@@ -5,6 +5,7 @@ may help ├── ModelNotFound              no model of that name or at that p
 ├── ModelCorrupt               a file is damaged, altered or of a wrong format (``file`` names it)
 ├── OutOfMemory                the model or the request does not fit into memory
 ├── PromptTooLong              the prompt leaves no room for an answer (``tokens`` of ``limit``)
+├── QuantizationRefused        the quantized model is not near enough to the original one
 ├── EngineUnavailable          the engine cannot answer now (not installed, not loaded, not reachable)
 └── Cancelled                  the caller asked to stop
 
@@ -47,6 +48,10 @@ class PromptTooLong(InferenceError):
         super().__init__(message, hint=hint)
         self.tokens = tokens
         self.limit = limit
+
+
+class QuantizationRefused(InferenceError):
+    """The quantized model is not near enough to the original, or the recipe does not suit it."""
 
 
 class EngineUnavailable(InferenceError):

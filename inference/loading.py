@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from inference import quantization
-from inference.errors import ModelCorrupt, ModelNotFound, OutOfMemory
+from inference.errors import ModelCorrupt, ModelNotFound, OutOfMemory, QuantizationRefused
 from inference.quantization import Quantization
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from inference.dynamic import Quality
 
 HEADROOM = 1.3  # loading must never need more than this times the final size
 
@@ -34,11 +36,13 @@ class LoadedModel:
     quantization: Quantization
     device: str
     context: int
+    quality: Quality | None = None  # measured while loading, where the recipe has a gate
 
     @property
     def bytes(self) -> int:
         """Memory of weights and buffers."""
-        return int(self.model.get_memory_footprint())
+        packed = sum(int(getattr(module, "nbytes", 0)) for module in self.model.modules())
+        return int(self.model.get_memory_footprint()) + packed
 
 
 def default_device() -> str:
@@ -79,16 +83,21 @@ def load(
 ) -> LoadedModel:
     """Load a safetensors model folder (with a LoRA adapter on top, if given).
 
-    Raises ModelNotFound, ModelCorrupt, OutOfMemory (before loading, when it cannot fit; or during), ValueError.
+    Raises ModelNotFound, ModelCorrupt, OutOfMemory (before loading, when it cannot fit; or during),
+    QuantizationRefused, ValueError.
     """
     device = device or default_device()
+    quantization.check(quantize)
+    if quantize == "dynamic8" and device != "cpu":
+        raise QuantizationRefused("dynamic8 runs on the processor only.", hint="Choose none or nf4 on a GPU.")
     if not (folder / "config.json").is_file():
         raise ModelNotFound(f"{folder} holds no config.json.", hint="Name a model folder.")
     needed = int(quantization.expected_bytes(*weight_counts(folder), quantize) * HEADROOM)
     free = free_bytes(device)
     if needed > free:
         raise OutOfMemory(
-            f"{folder.name} needs about {needed / 2**30:.1f} GiB as {quantize}; {free / 2**30:.1f} GiB are free on {device}.",
+            f"{folder.name} needs about {needed / 2**30:.1f} GiB as {quantize}; "
+            f"{free / 2**30:.1f} GiB are free on {device}.",
             hint="Choose nf4, a smaller model, or a machine with more memory.",
         )
     import torch
@@ -105,9 +114,16 @@ def load(
     }
     if (settings := quantization.configuration(quantize)) is not None:
         options["quantization_config"] = settings
+    quality: Quality | None = None
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, **options)
+        model: PreTrainedModel
+        if quantize == "dynamic8":
+            from inference import dynamic
+
+            model, quality = dynamic.load(folder, tokenizer)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(folder, **options)
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(f"{folder.name} does not fit on {device}.", hint="Choose nf4 or a smaller model.") from error
     except (SafetensorError, json.JSONDecodeError, KeyError, ValueError, OSError) as error:
@@ -118,7 +134,7 @@ def load(
         model = _with_adapter(model, adapter)
     model.eval()
     context = int(getattr(model.config, "max_position_embeddings", 0) or 4096)
-    return LoadedModel(model, tokenizer, folder.name, quantize, device, context)
+    return LoadedModel(model, tokenizer, folder.name, quantize, device, context, quality)
 
 
 def _with_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:

@@ -1,7 +1,7 @@
 """Quantization recipes: what each one is, what it costs, and where it may run.
 
 Sources: LLM.int8() (Dettmers et al. 2022), QLoRA's nf4 with double quantization (Dettmers et al. 2023), both by
-bitsandbytes. Knows recipes; loading is `inference.loading`'s.
+bitsandbytes; torch's dynamic quantization (`inference.dynamic`). Knows recipes; loading is `inference.loading`'s.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig
 
-Quantization = Literal["none", "nf4", "int8"]
+Quantization = Literal["none", "nf4", "int8", "dynamic8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,21 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "none": Recipe("none", 16.0, "bfloat16, no quantization"),
     "int8": Recipe("int8", 8.1, "bitsandbytes LLM.int8(), outliers in 16 bits"),
+    "dynamic8": Recipe("dynamic8", 16.1, "int8 weights (twice) and activations on the processor, gated"),
     "nf4": Recipe("nf4", 4.13, "bitsandbytes 4-bit NormalFloat with double quantization"),
 }
 
 
-def configuration(quantization: Quantization) -> BitsAndBytesConfig | None:
-    """transformers' configuration of a recipe; None for no quantization. Raises ValueError on an unknown name."""
+def check(quantization: str) -> None:
+    """Raises ValueError on an unknown name."""
     if quantization not in RECIPES:
         raise ValueError(f"quantization must be one of {sorted(RECIPES)}, not {quantization!r}")
-    if quantization == "none":
+
+
+def configuration(quantization: Quantization) -> BitsAndBytesConfig | None:
+    """transformers' configuration of a recipe, None when it needs none. Raises ValueError on an unknown name."""
+    check(quantization)
+    if quantization in {"none", "dynamic8"}:
         return None
     import torch
     from transformers import BitsAndBytesConfig
@@ -53,4 +59,5 @@ def configuration(quantization: Quantization) -> BitsAndBytesConfig | None:
 def expected_bytes(parameters: int, embedding_parameters: int, quantization: Quantization) -> int:
     """Memory of the weights: linear layers by the recipe's bits, embeddings and norms in 16 bits."""
     linear = parameters - embedding_parameters
-    return int(linear * RECIPES[quantization].bits / 8 + embedding_parameters * 2)
+    embeddings = embedding_parameters * (4 if quantization == "dynamic8" else 2)  # there the head has its own copies
+    return int(linear * RECIPES[quantization].bits / 8 + embeddings)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from inference.loading import LoadedModel
 
 _POLL_SECONDS = 0.05  # how often a waiting caller looks whether it was cancelled
+_GRAPH_TOKENS = 2048  # room per row that a CUDA device reserves at once; longer answers enlarge it
 _REMEMBERED = 1000  # callers whose last turn is remembered
 
 
@@ -60,6 +61,15 @@ def options_for(device: str) -> BatchOptions:
     if device.startswith("cuda"):
         return BatchOptions(128, 4096, int(free * 0.6), int(free * 0.1))
     return BatchOptions(16, 256, min(free // 4, 4 * 2**30), min(free // 16, 2**29))
+
+
+def _runner(loaded: LoadedModel, options: BatchOptions) -> RowRunner:
+    """Recorded steps on a CUDA device; elsewhere, and where a layer cannot be recorded (int8), steps as they come."""
+    if not loaded.device.startswith("cuda") or loaded.quantization == "int8":
+        return RowRunner(loaded)
+    from inference.engines.graphs import GraphRunner
+
+    return GraphRunner(loaded, rows=options.rows, tokens=min(loaded.context, _GRAPH_TOKENS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +114,8 @@ class BatchingEngine:
         self._waiting: list[_Job] = []
         self._turn = 0
         self._turns: dict[str, int] = {}  # caller -> number of the last turn, oldest first
-        self._batch = _Batch(RowRunner(loaded), options or options_for(loaded.device))
+        options = options or options_for(loaded.device)
+        self._batch = _Batch(_runner(loaded, options), options)
         self._thread = threading.Thread(target=self._serve, name=f"model {loaded.name}", daemon=True)
         self._thread.start()
 

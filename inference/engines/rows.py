@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ATTENTION = "rows"
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 _MOVING_ROPES = frozenset({"dynamic", "longrope"})  # their angles depend on the longest sequence of the batch
+_FEW = 16  # queries per key head
 _STEP = 256  # the cache's length grows by these many tokens
 
 
@@ -51,6 +52,7 @@ def attention(
 ) -> tuple[torch.Tensor, None]:
     """`query` (rows, heads, tokens, d); `key`, `value` (rows, key heads, length, d); `attention_mask` (rows, 1,
     heads per key head * tokens, length), added to the scores. Calls that are not ours go to transformers' sdpa."""
+    from torch import float32
     from torch.nn.functional import scaled_dot_product_attention
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -58,7 +60,12 @@ def attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
     count, heads, tokens, size = query.shape
     packed = query.reshape(count, key.shape[1], -1, size)
-    out = scaled_dot_product_attention(packed, key, value, attn_mask=attention_mask, scale=scaling)
+    if query.is_cuda and packed.shape[2] <= _FEW:
+        # few queries against a long cache: the fused kernel gives each head to one block of threads
+        scores = (packed @ key.transpose(2, 3)) * scaling + attention_mask
+        out = scores.softmax(-1, dtype=float32).to(value.dtype) @ value
+    else:
+        out = scaled_dot_product_attention(packed, key, value, attn_mask=attention_mask, scale=scaling)
     return out.reshape(count, heads, tokens, size).transpose(1, 2), None
 
 
@@ -81,7 +88,7 @@ class RowCache:
         self._layers = int(config.num_hidden_layers)
         self._heads = int(config.num_key_value_heads)
         self._size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
-        self._dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
+        self._dtype: torch.dtype = model.get_decoder().norm.weight.dtype  # what the layers compute in
         self._device = device
         self.kv: torch.Tensor | None = None
         self.limit = 2**63

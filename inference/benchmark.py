@@ -1,0 +1,79 @@
+"""How fast a loaded model answers: first token, tokens per second, alone and with others.
+
+Knows engines and clocks. Does not know where models come from; what it measures is the same for every engine.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from inference.engines.base import Delta, Engine, Finish, GenerationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Of one run: `first_token_ms` is the median over requests; `tokens_per_second` counts those of all answers."""
+
+    users: int
+    requests: int
+    first_token_ms: float
+    tokens_per_second: float
+    tokens: int
+    seconds: float
+
+
+def speed(engine: Engine, requests: Sequence[GenerationRequest], *, users: int) -> Speed:
+    """Answer all requests, `users` at a time, each user asking anew as soon as the last answer is there.
+
+    Raises InferenceError if any request fails.
+    """
+    todo: Iterator[GenerationRequest] = iter(requests)
+    lock, firsts, counts = threading.Lock(), [], []
+    failures: list[BaseException] = []
+
+    def user() -> None:
+        while not failures:
+            with lock:
+                request = next(todo, None)
+            if request is None:
+                return
+            try:
+                first, tokens = _one(engine, request)
+            except BaseException as error:  # handed to the caller below
+                failures.append(error)
+                return
+            with lock:
+                firsts.append(first)
+                counts.append(tokens)
+
+    threads = [threading.Thread(target=user) for _ in range(users)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - began
+    if failures:
+        raise failures[0]
+    total = sum(counts)
+    return Speed(users, len(counts), statistics.median(firsts) * 1000, total / seconds, total, seconds)
+
+
+def _one(engine: Engine, request: GenerationRequest) -> tuple[float, int]:
+    """(seconds to the first piece, tokens)."""
+    began = time.perf_counter()
+    first = None
+    never: Callable[[], bool] = lambda: False  # noqa: E731
+    stream = engine.stream(request, cancelled=never)
+    with closing(stream):  # type: ignore[type-var]
+        for item in stream:
+            if isinstance(item, Delta) and first is None:
+                first = time.perf_counter() - began
+            if isinstance(item, Finish):
+                return first if first is not None else time.perf_counter() - began, item.completion_tokens
+    return first or 0.0, 0

@@ -1,0 +1,234 @@
+"""int8 on the processor: weights per output channel, activations per token, products in integers.
+
+The arithmetic is torch's dynamic quantization (`quantized.linear_dynamic`), with one scale for all activations of a
+call: one token with a large value spoils its neighbours, and what is beside an answer in the batch changes it. Here
+every token is divided by its own largest value first, and one more row pins the scale, so a token's result depends on
+that token alone. Knows layers and weight files. The gate decides whether the result is good enough to be offered: the
+model is loaded layer by layer, each run once as it was and once quantized, so no second copy is ever in memory.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from inference.errors import ModelCorrupt, QuantizationRefused
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_COMPARED = 64  # positions at the end of the calibration text whose logits are compared
+MIN_COSINE = 0.99  # of the logits, averaged over positions
+MIN_AGREEMENT = 0.95  # of the likeliest next token, where the unquantized model is decided
+DECIDED = 0.1  # difference of the two highest probabilities
+FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
+_CHUNK = 512  # output channels quantized at a time: bounds the copy in single precision
+_CALIBRATION = (
+    "The travel allowance in Germany is 28 euros per day for trips of more than 24 hours; receipts are handed in "
+    "within 30 days. Question: who approves a trip abroad? Answer: the head of the department approves it [1]. "
+    "差旅补贴为每天三百元，超过三十天的报销单须由部门经理批准。Pumps of series P-200 are serviced every 2,000 hours; "
+    "the torque of the flange bolts is 45 Nm. def total(items): return sum(item.price for item in items)\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How near the quantized model is to the unquantized one on the calibration text."""
+
+    cosine: float
+    agreement: float
+    decided: int  # positions where the unquantized model is decided
+    positions: int
+
+    @property
+    def good(self) -> bool:
+        return self.cosine >= MIN_COSINE and (not self.decided or self.agreement >= MIN_AGREEMENT)
+
+
+class DynamicLinear(nn.Module):
+    """A linear layer in int8. `weight` (out, in) of any float type is not kept.
+
+    torch keeps two copies of the integers, as they were and as its kernels want them.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        channels, self.in_features = weight.shape
+        self.out_features = channels
+        scales = torch.empty(channels, dtype=torch.float64)
+        whole = torch.empty(weight.shape, dtype=torch.int8)
+        for start in range(0, channels, _CHUNK):
+            piece = weight[start : start + _CHUNK].float()
+            scale = piece.abs().amax(1).clamp_min(1e-12) / 127
+            scales[start : start + _CHUNK] = scale
+            whole[start : start + _CHUNK] = (piece / scale[:, None]).round_().to(torch.int8)
+        zeros = torch.zeros(channels, dtype=torch.int64)
+        with warnings.catch_warnings():
+            # torch deprecates tensors of this kind; until their successor is as fast on processors they are pinned
+            warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*")
+            quantized = torch._make_per_channel_quantized_tensor(whole, scales, zeros, 0)
+        self._packed = torch.ops.quantized.linear_prepack(quantized, None)
+        self.nbytes = 2 * whole.nbytes + 8 * channels
+        self._narrow = not torch.cpu._is_vnni_supported()  # else sums of two products overflow 16 bits
+        self.bias = None if bias is None else nn.Parameter(bias.float(), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(…, in) in single precision -> (…, out)."""
+        flat = x.reshape(-1, self.in_features)
+        largest = flat.abs().amax(1, keepdim=True).clamp_min_(1e-12)
+        scaled = torch.zeros(flat.shape[0] + 1, self.in_features)
+        torch.div(flat, largest, out=scaled[:-1])
+        scaled[-1, 0], scaled[-1, -1] = 1.0, -1.0  # pins the range to [-1, 1] whatever the tokens are
+        out = torch.ops.quantized.linear_dynamic(scaled, self._packed, self._narrow)[:-1] * largest
+        if self.bias is not None:
+            out += self.bias
+        shaped: torch.Tensor = out.reshape(*x.shape[:-1], self.out_features)
+        return shaped
+
+
+class _Embedding(nn.Module):
+    """The table stays in 16 bits; what is looked up is in single precision."""
+
+    def __init__(self, table: torch.Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(table.to(torch.bfloat16), requires_grad=False)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return nn.functional.embedding(ids, self.weight).float()
+
+
+class _Weights:
+    """Tensors of a model folder by name. A file is mapped only while one of its tensors is read."""
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors import safe_open
+
+        self._where: dict[str, Path] = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            with safe_open(path, framework="pt") as tensors:
+                self._where.update(dict.fromkeys(tensors.keys(), path))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._where
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        from safetensors import safe_open
+
+        if name not in self._where:
+            raise ModelCorrupt(f"the weights hold no {name}", file="", hint="Import the model again.")
+        with safe_open(self._where[name], framework="pt") as tensors:
+            found: torch.Tensor = tensors.get_tensor(name)
+        return found
+
+
+def load(folder: Path, tokenizer: Any) -> tuple[PreTrainedModel, Quality]:
+    """The model of a folder in int8. Raises ModelCorrupt, QuantizationRefused (below the bar, or of another family)."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if config.model_type not in FAMILIES:
+        raise QuantizationRefused(
+            f"dynamic8 is not offered for models of the kind {config.model_type}.", hint="Choose nf4 or int8."
+        )
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+    with torch.inference_mode():
+        quality = _fill(model, _Weights(folder), tokenizer)
+    if not quality.good:
+        raise QuantizationRefused(
+            f"{folder.name} in dynamic8 differs too much from the unquantized model: cosine {quality.cosine:.3f}, "
+            f"the same next token in {quality.agreement:.0%} of cases.",
+            hint="Choose nf4, int8 or none.",
+        )
+    if (folder / "generation_config.json").is_file():
+        from transformers import GenerationConfig
+
+        model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    return model, quality
+
+
+def _fill(model: Any, weights: _Weights, tokenizer: Any) -> Quality:
+    """Read, compare and quantize, one layer at a time."""
+    body = model.get_decoder()
+    body.rotary_emb = type(body.rotary_emb)(config=model.config)
+    body.embed_tokens = _Embedding(weights["model.embed_tokens.weight"])
+    ids = torch.tensor([tokenizer(_CALIBRATION, add_special_tokens=False)["input_ids"]])
+    small = body.embed_tokens(ids)
+    plain = small.to(weights["model.norm.weight"].dtype)
+    positions = torch.arange(ids.shape[1])[None]
+    mask = torch.full((ids.shape[1], ids.shape[1]), float("-inf")).triu_(1)[None, None]
+    for number, layer in enumerate(body.layers):
+        _materialize(layer, f"model.layers.{number}.", weights)
+        plain = _run(body, layer, plain, positions, mask)
+        _quantize(layer)
+        small = _run(body, layer, small, positions, mask)
+    _materialize(body.norm, "model.norm.", weights)
+    plain, small = plain[:, -_COMPARED:], small[:, -_COMPARED:]
+    plain = body.norm(plain).float()
+    body.norm.float()
+    tied = "lm_head.weight" not in weights
+    model.lm_head = DynamicLinear(weights["model.embed_tokens.weight" if tied else "lm_head.weight"], None)
+    model.config.tie_word_embeddings = False  # the head has its own, quantized copy
+    model.eval().requires_grad_(False)
+    return _compare(
+        plain[0],
+        model.lm_head(body.norm(small)[0]),
+        weights["model.embed_tokens.weight" if tied else "lm_head.weight"],
+    )
+
+
+def _run(
+    body: Any, layer: nn.Module, states: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    out: torch.Tensor = layer(
+        states,
+        position_ids=positions,
+        position_embeddings=body.rotary_emb(states, positions),
+        attention_mask=mask.to(states.dtype),
+    )
+    return out
+
+
+def _materialize(module: nn.Module, prefix: str, weights: _Weights) -> None:
+    for owner, name in _parameters(module):
+        path = f"{prefix}{_path(module, owner)}{name}"
+        owner.register_parameter(name, nn.Parameter(weights[path], requires_grad=False))
+
+
+def _parameters(module: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    for owner in module.modules():
+        for name, parameter in list(owner.named_parameters(recurse=False)):
+            if parameter.is_meta:
+                yield owner, name
+
+
+def _path(module: nn.Module, owner: nn.Module) -> str:
+    name = next(name for name, child in module.named_modules() if child is owner)
+    return f"{name}." if name else ""
+
+
+def _quantize(module: nn.Module) -> None:
+    """Linear layers become int8, the few other parameters single precision."""
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear):
+                setattr(parent, name, DynamicLinear(child.weight, child.bias))
+    module.float()
+
+
+def _compare(states: torch.Tensor, quantized: torch.Tensor, head: torch.Tensor) -> Quality:
+    """`states` (positions, d) of the unquantized model against logits of the quantized one, the head in pieces."""
+    logits = torch.cat([states @ head[at : at + _CHUNK].float().T for at in range(0, head.shape[0], _CHUNK)], 1)
+    cosine = nn.functional.cosine_similarity(logits, quantized, dim=1).mean()
+    best = logits.softmax(1).topk(2, dim=1)
+    decided = best.values[:, 0] - best.values[:, 1] >= DECIDED
+    same = best.indices[:, 0] == quantized.argmax(1)
+    count = int(decided.sum())
+    agreement = float(same[decided].float().mean()) if count else 1.0
+    return Quality(float(cosine), agreement, count, len(states))

@@ -1,0 +1,220 @@
+"""Speed of one model under many users, as ratios in one run: `python -m tests.benchmarks.models --device cpu`.
+
+The model has the shape of a real one and random weights (speed does not depend on what they say). Prints a table; the
+last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import torch
+
+from inference import loading
+from inference.benchmark import speed
+from inference.config import GenerationOptions
+from inference.engines.base import GenerationRequest, Message
+from inference.engines.batching import BatchingEngine, BatchOptions
+from inference.memory import Peak
+from tests.inference.models.conftest import build_tokenizer
+
+SHAPES = {
+    "1.5b": {"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12},
+    "tiny": {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4},
+}
+WORDS = ["travel", "allowance", "euros", "per", "day", "Germany", "pumps", "serviced", "hours", "how", "long", "ten"]
+
+
+def build(folder: Path, shape: str) -> None:
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    config = Qwen2Config(
+        vocab_size=151936 if shape != "tiny" else 2000,
+        num_key_value_heads=2,
+        max_position_embeddings=8192,
+        tie_word_embeddings=True,
+        **SHAPES[shape],
+    )
+    with torch.device("meta"):
+        model = Qwen2ForCausalLM(config).to(torch.bfloat16)
+    model.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            parameter.data.normal_(0.0, 0.02, generator=generator)
+        else:
+            parameter.data.fill_(1.0)
+    model.tie_weights()
+    model.save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+
+
+def check(device: str) -> bool:
+    """Whether a batch of a tiny model in single precision answers as each request alone."""
+    from inference.engines.base import collect
+    from inference.engines.transformers import TransformersEngine
+
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory) / "tiny"
+        build(folder, "tiny")
+        loaded = loading.load(folder, device=device)
+    loaded.model.float()
+    requests = [question(10 + at * 9, 40, at) for at in range(9)]
+    single = TransformersEngine(loaded)
+    alone = [collect(single.stream(request, cancelled=lambda: False)) for request in requests]
+    found: list[object] = [None] * len(requests)
+    engine = BatchingEngine(loaded, BatchOptions(rows=8))
+
+    def run(at: int) -> None:
+        found[at] = collect(engine.stream(requests[at], cancelled=lambda: False))
+
+    threads = [threading.Thread(target=run, args=(at,)) for at in range(len(requests))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    again = collect(engine.stream(requests[3], cancelled=lambda: False))
+    engine.close()
+    return found == alone and again == alone[3]
+
+
+def question(words: int, tokens: int, seed: int, key: str = "") -> GenerationRequest:
+    text = " ".join(random.Random(seed).choices(WORDS, k=words))
+    options = GenerationOptions(max_new_tokens=tokens, max_thinking_tokens=0)
+    return GenerationRequest(text, (), (Message("user", text),), options=options, caller=str(seed), cache_key=key)
+
+
+def plain(loaded: loading.LoadedModel, words: int, tokens: int) -> float:
+    """Tokens per second of the library's generate for one user."""
+    text = question(words, tokens, 1).messages[0].content
+    ids = loaded.tokenizer(text, return_tensors="pt")["input_ids"].to(loaded.device)
+    rates = []
+    for _ in range(3):
+        began = time.perf_counter()
+        with torch.inference_mode():
+            loaded.model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=tokens,
+                min_new_tokens=tokens,
+                do_sample=False,
+            )
+        if loaded.device != "cpu":
+            torch.cuda.synchronize()
+        rates.append(tokens / (time.perf_counter() - began))
+    return statistics.median(rates[1:])
+
+
+def library_batch(loaded: loading.LoadedModel, requests: list[GenerationRequest]) -> float:
+    """Tokens per second of the library's continuous batching over the same requests."""
+    from transformers import GenerationConfig
+
+    tokenizer = loaded.tokenizer
+    inputs = [tokenizer(request.messages[0].content)["input_ids"] for request in requests]
+    tokens = max(request.options.max_new_tokens for request in requests)
+    config = GenerationConfig(max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0)
+    began = time.perf_counter()
+    out = loaded.model.generate_batch(inputs=inputs, generation_config=config, progress_bar=False)
+    return sum(len(item.generated_tokens) for item in out.values()) / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default=loading.default_device())
+    parser.add_argument("--shape", choices=SHAPES, default="1.5b")
+    parser.add_argument("--recipes", default="none")
+    parser.add_argument("--users", default="1,8,16")
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--words", type=int, default=64)
+    parser.add_argument("--baseline", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--library-batch", type=int, default=0, help="requests for the library's continuous batching")
+    parser.add_argument("--requests-per-user", type=int, default=1)
+    arguments = parser.parse_args()
+    results: dict[str, object] = {
+        "device": arguments.device,
+        "shape": arguments.shape,
+        "threads": torch.get_num_threads(),
+    }
+    results["batch_equals_alone"] = check(arguments.device)
+    print(f"tiny model: a batch answers as each request alone: {results['batch_equals_alone']}", flush=True)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory) / arguments.shape
+        build(folder, arguments.shape)
+        loaded = loading.load(folder, device=arguments.device)
+        if arguments.baseline == "float32":
+            loaded.model.float()
+        base = plain(loaded, arguments.words, min(arguments.tokens, 32))
+        results["generate_tokens_per_second"] = round(base, 2)
+        print(f"plain generate, {arguments.baseline}, one user: {base:.1f} tokens/s", flush=True)
+        if count := arguments.library_batch:
+            rate = library_batch(loaded, [question(16 + at % 7 * 16, arguments.tokens, at) for at in range(count)])
+            results[f"library_batch_{count}"] = round(rate, 1)
+            print(f"library's continuous batching, {count} requests: {rate:.0f} tokens/s", flush=True)
+        del loaded
+        for recipe in arguments.recipes.split(","):
+            results[recipe] = measure(folder, recipe, arguments, base)
+    print(json.dumps(results))
+
+
+def measure(folder: Path, recipe: str, arguments: argparse.Namespace, base: float) -> dict[str, object]:
+    began = time.perf_counter()
+    with Peak(arguments.device) as peak:
+        loaded = loading.load(folder, quantize=recipe, device=arguments.device)  # type: ignore[arg-type]
+    found: dict[str, object] = {
+        "load_s": round(time.perf_counter() - began, 1),
+        "bytes": loaded.bytes,
+        "load_peak_ratio": round(peak.bytes / loaded.bytes, 3),
+    }
+    if loaded.quality:
+        found["cosine"], found["agreement"] = round(loaded.quality.cosine, 5), loaded.quality.agreement
+    users = [int(number) for number in arguments.users.split(",")]
+    options = BatchOptions(rows=max(users), prefill_tokens=4096 if arguments.device != "cpu" else 256, lookup_rows=0)
+    if arguments.device != "cpu":
+        options = BatchOptions(rows=max(users), prefill_tokens=4096, cache_bytes=2**35, lookup_rows=0)
+    engine = BatchingEngine(loaded, options)
+    for number in users:
+        count = number * arguments.requests_per_user
+        mixed = [question(16 + at % 7 * 16, arguments.tokens, at) for at in range(count)]
+        if arguments.device != "cpu":
+            speed(engine, mixed, users=number)  # records the graphs
+        run = speed(engine, mixed, users=number)
+        found[f"users_{number}"] = {
+            "tokens_per_second": round(run.tokens_per_second, 1),
+            "first_token_ms": round(run.first_token_ms, 1),
+            "times_generate": round(run.tokens_per_second / base, 1),
+        }
+        print(
+            f"{recipe:>9} {number:>4} users: {run.tokens_per_second:9.1f} tokens/s, "
+            f"{run.tokens_per_second / base:7.1f} times generate; first token {run.first_token_ms:8.1f} ms",
+            flush=True,
+        )
+    engine.close()
+    cold, warm = prefix(loaded, arguments)
+    found["prefix_1024"] = {"cold_ms": round(cold, 1), "warm_ms": round(warm, 1), "times": round(cold / warm, 1)}
+    print(f"{recipe:>9} first token with 1,000 words: cold {cold:.0f} ms, warm {warm:.0f} ms", flush=True)
+    return found
+
+
+def prefix(loaded: loading.LoadedModel, arguments: argparse.Namespace) -> tuple[float, float]:
+    """Milliseconds to the first token of a long prompt, read whole and continued."""
+    engine = BatchingEngine(loaded, BatchOptions(rows=1, lookup_rows=0))
+    try:
+        words = 300 if arguments.device == "cpu" else 1000
+        for at in range(2):  # records what a CUDA device replays
+            speed(engine, [question(words, 2, 7, key="w")], users=1)
+        cold = speed(engine, [question(words, 2, 9, key="k")], users=1).first_token_ms
+        warm = speed(engine, [question(words, 2, 9, key="k")], users=1).first_token_ms
+    finally:
+        engine.close()
+    return cold, warm
+
+
+if __name__ == "__main__":
+    main()
