@@ -1,4 +1,4 @@
-"""The only way an answer's text leaves: `present`.
+"""The only way an answer's text leaves: `present` (people's interfaces call it through `services`, which records).
 
 Knows: answers, their citations, and what the reader may read at this moment. An answer is shown whole or withheld
 whole: as soon as one of the documents it rests on is deleted or no longer readable by the reader, its text, its

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -31,10 +31,10 @@ from assistant.documents.models import Collection
 from assistant.guardrails import sanitize
 from assistant.transport import redis_client
 
-from . import dispatch, streaming
+from . import dispatch, presentation, streaming
 from .closing import Result, close
 from .models import Answer, AnswerStatus, Citation, Conversation, Feedback, Outcome
-from .presentation import AnswerView, present, present_all
+from .presentation import AnswerView
 
 __all__ = [
     "AnswerView",
@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 UNDO_SECONDS = 30
+VIEWED_AGAIN_AFTER = timedelta(minutes=10)  # reading a finished answer sooner is still its delivery
 CONTEXT_TURNS = 6
 CONTEXT_CHARS = 4000
 _QUEUE_LOCK = 0x616E7377
@@ -129,6 +130,25 @@ def ask(
     return answer, True
 
 
+def present(*, actor: User, answer: Answer) -> AnswerView:
+    """The answer as its owner may see it now: the only way its text leaves."""
+    return present_all(actor=actor, answers=[answer])[0]
+
+
+def present_all(*, actor: User, answers: Iterable[Answer]) -> list[AnswerView]:
+    """`present` for many answers. A text that is shown again later goes on record. Raises AuditUnavailable."""
+    views = presentation.present_all(actor=actor, answers=answers)
+    since = timezone.now() - VIEWED_AGAIN_AFTER
+    again = [view for view in views if view.text and view.finished_at and view.finished_at < since]
+    if again:
+        audit.record(
+            action="answer.viewed",
+            target=("conversation", str(again[0].conversation)),
+            detail={"answers": [str(view.id) for view in again]},
+        )
+    return views
+
+
 def wait(*, actor: User, answer_id: UUID, seconds: float) -> Answer:
     """The answer when it is finished, or as it stands after `seconds`."""
     until = time.monotonic() + seconds
@@ -167,9 +187,11 @@ def give_feedback(*, actor: User, answer_id: UUID | str, good: bool, reason: str
     answer = get_answer(actor=actor, answer_id=answer_id)
     if answer.status != AnswerStatus.DONE:
         raise errors.Conflict("The answer is not finished yet.")
-    feedback, _ = Feedback.objects.update_or_create(
-        answer=answer, defaults={"good": good, "reason": sanitize.title(reason, limit=500)}
-    )
+    with transaction.atomic():
+        feedback, _ = Feedback.objects.update_or_create(
+            answer=answer, defaults={"good": good, "reason": sanitize.title(reason, limit=500)}
+        )
+        audit.record(action="answer.feedback", target=("answer", str(answer.pk)), detail={"good": good})
     return feedback
 
 
@@ -189,8 +211,10 @@ def rename(*, actor: User, conversation_id: UUID | str, title: str) -> Conversat
     cleaned = sanitize.title(title, limit=200)
     if not cleaned:
         raise errors.Invalid("Type a title.", fields={"title": ["Type a title."]})
-    conversation.title = cleaned
-    conversation.save(update_fields=["title"])
+    with transaction.atomic():
+        conversation.title = cleaned
+        conversation.save(update_fields=["title"])
+        audit.record(action="conversation.changed", target=("conversation", str(conversation.pk)))
     return conversation
 
 
@@ -203,7 +227,6 @@ def delete_conversation(*, actor: User, conversation_id: UUID | str) -> None:
         conversation.answers.exclude(status=AnswerStatus.DONE).update(cancel_requested=True)
         audit.record(
             action="conversation.deleted",
-            outcome="intent",
             target=("conversation", str(conversation.pk)),
             detail={"undo_seconds": UNDO_SECONDS},
         )
@@ -217,12 +240,7 @@ def restore_conversation(*, actor: User, conversation_id: UUID | str) -> Convers
         conversation = _own(rows, conversation_id)
         conversation.deleted_at = None
         conversation.save(update_fields=["deleted_at"])
-        audit.record(
-            action="conversation.deleted",
-            outcome="refused",
-            target=("conversation", str(conversation.pk)),
-            detail={"undone": True},
-        )
+        audit.record(action="conversation.restored", target=("conversation", str(conversation.pk)))
     return conversation
 
 
@@ -243,7 +261,7 @@ def erase(rows: QuerySet[Conversation]) -> int:
             answers = list(row.answers.values_list("pk", flat=True))
             row.delete()
             audit.record(
-                action="conversation.deleted",
+                action="conversation.erased",
                 target=("conversation", str(pk)),
                 detail={"answers": [str(answer) for answer in answers]},
             )
@@ -261,6 +279,14 @@ def withhold(document_ids: Sequence[UUID]) -> dict[str, int]:
         withheld_at=timezone.now(), text="", thinking="", sentences=[], standalone_question="", context=[]
     )
     transaction.on_commit(lambda: streaming.forget(answers))
+    if answers:
+        audit.record(
+            action="answer.withheld",
+            detail={
+                "answers": [str(answer) for answer in answers],
+                "documents": [str(document) for document in document_ids],
+            },
+        )
     return {"answers_withheld": len(answers)}
 
 

@@ -164,7 +164,7 @@ def test_deleted_conversation_is_hidden_at_once_and_erased_after_the_undo_window
     for model in (Conversation, Answer, Citation, Feedback):
         assert not model.objects.exists(), model
     last = AuditEvent.objects.order_by("seq").last()
-    assert (last.action, last.outcome, last.actor) == ("conversation.deleted", "success", "system")
+    assert (last.action, last.outcome, last.actor) == ("conversation.erased", "success", "system")
 
 
 def test_finished_answer_stays_when_cancelled(company, people):
@@ -176,6 +176,16 @@ def test_unfinished_answer_cannot_be_judged(company, people):
     answer, _ = services.ask(actor=people.employee, question=GERMANY)
     with pytest.raises(errors.Conflict):
         services.give_feedback(actor=people.employee, answer_id=answer.pk, good=True)
+
+
+def test_answer_read_again_later_is_on_record(company, people):
+    answer = asked(people.employee, GERMANY)
+    view_of(people.employee, answer)
+    assert not AuditEvent.objects.filter(action="answer.viewed").exists()
+    Answer.objects.update(finished_at=timezone.now() - timedelta(hours=1))
+    view_of(people.employee, answer)
+    event = AuditEvent.objects.get(action="answer.viewed")
+    assert event.detail == {"answers": [str(answer.pk)]}
 
 
 def test_view_is_for_the_owner_only(company, people):
