@@ -1,5 +1,7 @@
 """Recording: who, what, in which order, and what happens when it is not possible."""
 
+import os
+import signal
 import threading
 import time
 from itertools import pairwise
@@ -167,6 +169,25 @@ def test_a_locked_log_refuses_quickly_and_recovers():
     assert refused.value.retry_after
     services.intent(action="answer.asked")
     assert AuditEvent.objects.count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_silent_server_is_hung_up_on_and_the_next_request_works():
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no server that could fall silent")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = cursor.fetchone()[0]
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(AuditUnavailable):
+            services.intent(action="answer.asked")
+        assert time.monotonic() - began < 2.5
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    services.intent(action="answer.asked")
+    assert AuditEvent.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
