@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from assistant.accounts.models import User
 from assistant.chat.models import Answer
+from assistant.documents.models import DocumentVersion
 
 from .browser import CHROMIUM, SWITCHES, Visit, visit
 from .conftest import QUOTE, TEXT
@@ -231,8 +232,10 @@ def test_dropped_file_is_sent_and_appears_in_the_list(open_as, people, library, 
     window = open_as(people.curator)
     page = window.go("/library/handbook/")
     page.locator("#id_file").set_input_files(file)
-    expect(page.locator(".uploads li")).to_contain_text("received; it will be read now")
     expect(page.locator("#documents")).to_contain_text("Parking rules")
+    expect(page.locator(".uploads li")).to_contain_text("Waiting to be read")
+    DocumentVersion.objects.filter(filename=file.name).update(status="ready")  # the worker's part
+    expect(page.locator(".uploads li .state")).to_have_text("Ready")
     assert window.complaints == []
 
 

@@ -143,6 +143,7 @@ for _name in (
     "role_words",
     "reason_words",
     "scope_words",
+    "listed",
     "duration",
 ):
     register.filter(_name, getattr(wording, _name))

@@ -16,8 +16,10 @@ class LivePart extends HTMLElement {
   async refresh() {
     const inUse = this.contains(document.activeElement) || this.querySelector("input:checked, details[open]") || document.hidden;
     const fresh = inUse ? null : await freshElement(this.id).catch(() => null);
-    if (fresh) this.replaceWith(fresh);
-    else if (this.isConnected) this.timer = setTimeout(() => this.refresh(), EVERY_MS);
+    if (fresh) {
+      this.replaceWith(fresh);
+      document.dispatchEvent(new CustomEvent("live-part:fresh"));
+    } else if (this.isConnected) this.timer = setTimeout(() => this.refresh(), EVERY_MS);
   }
 }
 

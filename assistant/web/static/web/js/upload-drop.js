@@ -25,12 +25,15 @@ class UploadDrop extends HTMLElement {
       document.body.classList.remove("drop-over");
       this.take(event.dataTransfer.files);
     };
+    this.onFresh = () => this.tellEnds();
+    document.addEventListener("live-part:fresh", this.onFresh);
     document.addEventListener("dragover", this.onDrag);
     document.addEventListener("dragleave", this.onLeave);
     document.addEventListener("drop", this.onDrop);
   }
 
   disconnectedCallback() {
+    document.removeEventListener("live-part:fresh", this.onFresh);
     document.removeEventListener("dragover", this.onDrag);
     document.removeEventListener("dragleave", this.onLeave);
     document.removeEventListener("drop", this.onDrop);
@@ -42,6 +45,17 @@ class UploadDrop extends HTMLElement {
     for (const { file, row } of waiting) await this.send(file, row); // one after the other: the line is shared
     const fresh = await freshElement(this.dataset.refresh);
     if (fresh) document.getElementById(this.dataset.refresh)?.replaceWith(fresh);
+    this.tellEnds();
+  }
+
+  /** What became of each file, in the words of the list below. */
+  tellEnds() {
+    for (const row of this.list.querySelectorAll("li[data-document]")) {
+      const state = document.querySelector(`tr[data-document="${CSS.escape(row.dataset.document)}"] .state`);
+      if (!state) continue;
+      row.querySelector("[role=status]").textContent = state.textContent;
+      row.querySelector("[role=status]").className = state.className;
+    }
   }
 
   row(file) {
@@ -72,6 +86,7 @@ class UploadDrop extends HTMLElement {
       request.addEventListener("load", () => {
         if (request.status === 200 || request.status === 202 || request.status === 201) {
           state.textContent = request.status === 200 ? say("upload_same") : say("upload_taken");
+          if (request.status !== 200) bar.closest("li").dataset.document = JSON.parse(request.responseText).id;
           bar.remove();
           resolve();
           return;
