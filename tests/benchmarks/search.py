@@ -210,9 +210,7 @@ def recall(replica: Replica, exact: Answer, questions: list[tuple[str, np.ndarra
     """Of the vectors' leg against float32, which rounds less: share of its best ten that ours has too."""
     found = []
     for text, vector in questions:
-        hits = replica.search(
-            text, vector, partitions=range(readable), limit=10, per_document=10, dense_weight=1.0
-        )
+        hits = replica.search(text, vector, partitions=range(readable), limit=10, per_document=10, dense_weight=1.0)
         right = {int(row) for row in exact(text, vector)[1][0] if row >= 0}
         found.append(len(right & {hit.chunk_id for hit in hits}) / max(1, len(right)))
     return round(float(np.mean(found)), 4)
