@@ -1,0 +1,124 @@
+"""Every address of the pages, and who gets what from it. An address without a row fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from assistant.documents.models import Grant, Scope
+from assistant.web.urls import urlpatterns
+
+pytestmark = pytest.mark.django_db
+
+# From the least right to the most: what a later one may do is not used up by an earlier one that may not.
+ORDER = ("anonymous", "outsider", "auditor", "employee", "curator", "administrator")
+EVERYBODY = "outsider auditor employee curator administrator"
+READERS = EVERYBODY  # of the handbook, which everyone reads
+CURATORS = "curator administrator"
+ADMINISTRATOR = "administrator"
+OWNER = "employee"
+
+
+@dataclass(frozen=True)
+class Row:
+    """`allowed` get `status`, the others `refused`; nobody gets in without signing in."""
+
+    allowed: str
+    refused: int = 404
+    method: str = "get"
+    args: tuple[str, ...] = ()
+    status: int = 200
+
+
+MATRIX: dict[str, Row] = {
+    "ask": Row(EVERYBODY),
+    "conversations": Row(EVERYBODY),
+    "conversation": Row(OWNER, args=("conversation",)),
+    "conversation-rename": Row(EVERYBODY, method="post", args=("conversation",), status=302),  # an empty title: told
+    "conversation-delete": Row(OWNER, method="post", args=("conversation",), status=302),
+    "conversation-restore": Row("", method="post", args=("conversation",)),  # nothing was deleted
+    "answer-stop": Row(OWNER, method="post", args=("answer",), status=302),
+    "answer-again": Row(OWNER, method="post", args=("answer",), status=302),
+    "answer-feedback": Row(OWNER, method="post", args=("answer",), status=302),
+    "library": Row(EVERYBODY),
+    "search": Row(EVERYBODY),
+    "collection-new": Row(ADMINISTRATOR, refused=403),
+    "collection": Row(READERS, args=("slug",)),
+    "collection-upload": Row(CURATORS, method="post", args=("slug",), status=302),
+    "collection-bulk": Row(CURATORS, method="post", args=("slug",), status=302),
+    "collection-settings": Row(CURATORS, args=("slug",)),
+    "collection-delete": Row(ADMINISTRATOR, method="post", args=("empty",), status=302),
+    "collection-access": Row(CURATORS, args=("slug",)),
+    "collection-revoke": Row("curator", method="post", args=("slug", "grant"), status=302),  # once
+    "document": Row(READERS, args=("document",)),
+    "document-page": Row(READERS, args=("document", "number")),
+    "document-picture": Row("", args=("document", "number")),  # a text has no picture
+    "document-file": Row(READERS, args=("document",)),
+    "document-details": Row(CURATORS, args=("document",)),
+    "document-version": Row(CURATORS, args=("document",)),
+    "document-move": Row("", method="post", args=("document",)),  # to nowhere
+    "document-retry": Row(CURATORS, method="post", args=("document",), status=302),
+    "document-cancel": Row(CURATORS, method="post", args=("document",), status=302),
+    "document-release": Row(CURATORS, method="post", args=("document",), status=302),
+    "document-delete": Row(CURATORS, args=("document",)),
+    "document-access": Row(CURATORS, args=("document",)),
+    "document-unrestrict": Row(CURATORS, method="post", args=("document",), status=302),
+    "document-revoke": Row("", method="post", args=("document", "grant")),  # it is not restricted
+    "people": Row(ADMINISTRATOR, refused=403),
+    "person-new": Row(ADMINISTRATOR, refused=403),
+    "person": Row(ADMINISTRATOR, refused=403, args=("person",)),
+    "person-password": Row(ADMINISTRATOR, refused=403, method="post", args=("person",)),
+    "person-disable": Row(ADMINISTRATOR, refused=403, method="post", args=("person",), status=302),
+    "person-enable": Row(ADMINISTRATOR, refused=403, method="post", args=("person",), status=302),
+    "team-new": Row(ADMINISTRATOR, refused=403),
+    "team": Row(ADMINISTRATOR, refused=403, args=("team",)),
+    "team-add": Row(ADMINISTRATOR, refused=403, method="post", args=("team",), status=400),
+    "team-remove": Row(ADMINISTRATOR, refused=403, method="post", args=("team", "person"), status=302),
+    "account": Row(EVERYBODY),
+    "tokens": Row(EVERYBODY),
+    "token-revoke": Row("", method="post", args=("number",)),  # nobody has this token
+    "preferences": Row(EVERYBODY, method="post", status=302),
+    "models": Row(ADMINISTRATOR, refused=403),
+    "health": Row(ADMINISTRATOR, refused=403),
+    "audit": Row("auditor administrator", refused=403),
+    "audit-verify": Row("auditor administrator", refused=403, method="post"),
+    "audit-export": Row("auditor administrator", refused=403),
+    "audit-event": Row("auditor administrator", refused=403, args=("number",)),
+}
+
+
+def test_every_address_has_a_row():
+    assert {pattern.name for pattern in urlpatterns} == set(MATRIX)
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_who_gets_what(name, people, library, answered, as_person):
+    row = MATRIX[name]
+    empty = library.board.__class__.objects.create(slug="empty", name="Empty")
+    Scope.objects.create(collection=empty, key="")
+    values: dict[str, object] = {
+        "conversation": answered.conversation_id,
+        "answer": answered.pk,
+        "slug": "handbook",
+        "empty": "empty",
+        "grant": Grant.objects.get(everyone=True).reference,
+        "document": library.policy.pk,
+        "number": 1,
+        "person": people.employee.pk,
+        "team": "finance",
+    }
+    path = reverse(f"web:{name}", args=[values[argument] for argument in row.args])
+    found = {}
+    for persona in ORDER:
+        client = Client() if persona == "anonymous" else as_person(getattr(people, persona))
+        response = getattr(client, row.method)(path)
+        response.close()
+        found[persona] = response
+    wanted = {persona: row.status if persona in row.allowed.split() else row.refused for persona in ORDER[1:]}
+    assert {persona: response.status_code for persona, response in found.items() if persona != "anonymous"} == wanted
+    door = found["anonymous"]
+    assert door.status_code == 302
+    assert name == "preferences" or door["Location"].startswith("/accounts/login/")
