@@ -94,6 +94,21 @@ class Searcher:
             timings=clock.laps,
         )
 
+    def still_finds(self, document_id: str, sentences: Sequence[str]) -> int:
+        """How many of the sentences still find the document, for anybody: the proof of an erasure, never an answer."""
+        self._replica.catch_up()
+        self._replica.purge()
+        index = self._replica.index
+        partitions = index.partitions()
+        vectors = self._embedder.embed(list(sentences))
+        return sum(
+            any(
+                hit.document_id == document_id
+                for hit in index.search(text, vector, partitions=partitions, limit=MAX_LIMIT, per_document=1)
+            )
+            for text, vector in zip(sentences, vectors, strict=True)
+        )
+
     def _load(
         self,
         user: User,

@@ -158,6 +158,7 @@ def test_deletion_erases_rows_files_pictures_and_words_and_counts_them(world, re
     assert IndexEvent.objects.last().document_id == document.pk
     events = AuditEvent.objects.filter(target_id=str(document.pk), action="document.deleted").order_by("seq")
     assert [event.outcome for event in events] == ["intent", "success"]
+    assert recorded(document)[-1] == "document.erased"
     if connection.vendor == "sqlite":
         for path in Path(settings.DATA_DIR).rglob("*"):
             if path.is_file():

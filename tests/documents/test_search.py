@@ -136,6 +136,25 @@ def test_the_task_answers_like_the_library_and_only_once(world, library, searche
     assert client.ttl(asking.reply_key("r1")) > 0
 
 
+def test_an_erased_documents_own_sentences_no_longer_find_it(world, library, searcher, monkeypatch):
+    from assistant.documents.services import asking
+
+    secret = "The Falcon turbine ships to customers in the third quarter."
+    key = str(library["roadmap"].pk)
+    assert searcher.still_finds(key, [secret]) == 1
+    monkeypatch.setattr("assistant.documents.search.searcher", lambda: searcher)
+    monkeypatch.setattr(asking.health, "workers", lambda: [{"queue": "answers"}])
+
+    def serve(name, args, **_):
+        assert name == asking.PROVE
+        search_tasks.prove(*args)
+
+    monkeypatch.setattr(asking.current_app, "send_task", serve, raising=False)
+    receipt = services.delete(actor=world.people.administrator, document=library["roadmap"])
+    assert (receipt["sentences_asked"], receipt["sentences_found"]) == (1, 0)
+    assert searcher.still_finds(str(library["salary"].pk), ["Engineers in band four earn"]) == 1
+
+
 class TestReplica:
     def test_nothing_new_costs_one_query(self, world, library, replica, django_assert_num_queries):
         replica.catch_up()

@@ -6,6 +6,7 @@ person's rights at that moment).
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import redis
 from celery import current_app
 from kombu.exceptions import OperationalError
 
+from assistant import health
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
 from assistant.audit import services as audit
@@ -24,8 +26,12 @@ from assistant.errors import AssistantError, Unavailable
 from assistant.guardrails import sanitize
 from assistant.transport import redis_client
 
+logger = logging.getLogger(__name__)
+
 SEARCH = "assistant.documents.search_tasks.search"
+PROVE = "assistant.documents.search_tasks.prove"
 WAIT_SECONDS = 15
+PROOF_SECONDS = 5
 KEEP_SECONDS = 60
 
 
@@ -68,6 +74,20 @@ def search(*, actor: User, query: str, collections: Sequence[str] = (), limit: i
     return results
 
 
+def search_again(*, document_id: uuid.UUID, sentences: Sequence[str]) -> dict[str, int]:
+    """Ask a worker for an erased document's own sentences, in every partition: how many were asked, and how many still
+    found it. Empty while no worker lives or none answers in time; the erasure itself does not depend on it."""
+    try:
+        if not sentences or not any(worker["queue"] == "answers" for worker in health.workers()):
+            return {}
+        payload = {"document": str(document_id), "sentences": list(sentences)}
+        reply = _call(payload, task=PROVE, seconds=PROOF_SECONDS)
+    except (redis.RedisError, Unavailable) as error:
+        logger.warning("the erasure of %s is not proved: %s", document_id, error)
+        return {}
+    return {"sentences_asked": reply["asked"], "sentences_found": reply["found"]}
+
+
 def request_key(request_id: str) -> str:
     return f"search:{request_id}"
 
@@ -76,13 +96,14 @@ def reply_key(request_id: str) -> str:
     return f"search:{request_id}:reply"
 
 
-def _call(payload: dict[str, Any]) -> dict[str, Any]:
+def _call(payload: dict[str, Any], *, task: str = SEARCH, seconds: int | None = None) -> dict[str, Any]:
     request_id = uuid.uuid4().hex
     client = redis_client()
+    wait = WAIT_SECONDS if seconds is None else seconds
     try:
         client.set(request_key(request_id), sealed.seal(payload), ex=KEEP_SECONDS)
-        current_app.send_task(SEARCH, args=[request_id], retry=False, expires=WAIT_SECONDS)
-        deadline = time.monotonic() + WAIT_SECONDS
+        current_app.send_task(task, args=[request_id], retry=False, expires=wait)
+        deadline = time.monotonic() + wait
         while (left := deadline - time.monotonic()) > 0:
             if answer := client.blpop([reply_key(request_id)], timeout=min(5, max(1, round(left)))):
                 return _open(str(answer[1]))

@@ -18,9 +18,11 @@ from assistant.errors import Conflict, Invalid
 from assistant.guardrails import sanitize
 
 from .access import document_target, drop_empty_scopes, move_to_scope, own_scope, principals, restricted_scope
+from .asking import search_again
 from .uploads import requeue, same_content
 
 _WORKING = (Status.QUEUED, Status.PROCESSING)
+_PROOF_SENTENCES = 3
 UNCHANGED: Final = object()  # "leave this field as it is", where None means "no date"
 
 
@@ -122,13 +124,13 @@ def move(*, actor: User, document: Document, collection: Collection) -> Document
 
 
 def delete(*, actor: User, document: Document) -> dict[str, int]:
-    """Erase the document: rows, originals, pictures, what others keep of it; the receipt counts each.
+    """Erase the document: rows, originals, pictures, what others keep of it; the receipt counts each, and its own
+    sentences are searched once more ("sentences_asked", "sentences_found"; absent while no worker lives).
 
     Not found by the next search on any host. Raises NotFound, AuditUnavailable (before anything is touched).
     """
     row = policy.get_managed_document(actor, document.pk)
     audit.intent(action="document.deleted", target=document_target(row.pk))
-    receipt: dict[str, int] = {}
     with transaction.atomic():
         row = policy.lock_managed_document(actor, document.pk)
         receipt = {
@@ -138,6 +140,7 @@ def delete(*, actor: User, document: Document) -> dict[str, int]:
             **erasure.erase_elsewhere([row.pk]),
         }
         key, scope_id = row.pk, row.scope_id
+        sentences = [text[:300] for text in row.chunks.values_list("text", flat=True)[:_PROOF_SENTENCES]]
         row.delete()
         drop_empty_scopes([scope_id])
         index_events.append([key])
@@ -145,4 +148,6 @@ def delete(*, actor: User, document: Document) -> dict[str, int]:
     receipt["files"], receipt["pictures"] = storage.erase_document(key)
     storage.erase_index_snapshot()
     erasure.clear_write_ahead_log()
+    receipt |= search_again(document_id=key, sentences=sentences)
+    audit.record(action="document.erased", target=document_target(key), detail=dict(receipt))
     return receipt
