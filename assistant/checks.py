@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
 ENGINES = {"extractive", "auto", "transformers", "remote"}
-QUANTIZATIONS = {"none", "int8", "nf4"}
+QUANTIZATIONS = {"auto", "none", "int8", "nf4", "dynamic8"}
 
 
 @register(Tags.security)

@@ -41,6 +41,14 @@ def install(hosts: Iterable[str | None]) -> None:
         sys.addaudithook(_hook)
 
 
+def allow_also(host: str) -> None:
+    """One more host for the rest of this process. Only `manage.py models pull` calls it, for what it is to fetch."""
+    global _allowed_hosts
+    if host.lower() not in _allowed_hosts:
+        logger.warning("connections to %s are allowed in this process from now on", host)
+        _allowed_hosts |= {host.lower()}
+
+
 def in_force() -> bool:
     return _installed
 

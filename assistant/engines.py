@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
+from django.db import connections
+from django.utils import timezone
+
+from assistant.models import ActivationState, ModelActivation
 
 if TYPE_CHECKING:
     from inference.engines.base import Engine
@@ -40,33 +46,119 @@ def _load_scorer() -> EvidenceScorer:
     return EvidenceScorer(_load_embedder().embed, encoder=model_folder())
 
 
-@lru_cache(maxsize=1)
-def _load_engine() -> Engine:
-    """The engine that the settings name. A model that cannot be loaded leaves the extractive engine; the log says so."""
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What should answer: the newest activation, or the settings when there is none (`row` 0)."""
+
+    row: int
+    engine: str
+    model: str
+    digest: str
+    quantization: str
+
+
+class _Switch:
+    """The engine that answers, exchanged for another while the first goes on with what it has begun."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._row = -1
+        self._look_again = 0.0
+        self._busy = False
+
+    def engine(self) -> Engine:
+        """The active engine. A newer choice is noticed at most LOOK_SECONDS late and loaded in the background."""
+        with self._lock:
+            if self._engine is None:
+                choice = _newest()
+                self._engine, self._row = _open(choice), choice.row
+                self._look_again = time.monotonic() + LOOK_SECONDS
+            elif not self._busy and time.monotonic() >= self._look_again:
+                self._look_again = time.monotonic() + LOOK_SECONDS
+                choice = _newest()
+                if choice.row != self._row:
+                    self._busy = True
+                    threading.Thread(target=self._exchange, args=(choice,), name="activation", daemon=True).start()
+            return self._engine
+
+    def reset(self) -> None:
+        """Forget the engine: the next call opens what is chosen then (for tests and commands)."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _exchange(self, choice: _Choice) -> None:
+        try:
+            new = _open(choice)
+            with self._lock:
+                old, self._engine, self._row = self._engine, new, choice.row
+            logger.info("engine %s answers now (%s)", new.name, new.model)
+        finally:
+            self._busy = False
+            connections.close_all()
+        if old is not None:
+            # whoever took the old engine from here has its answer by then
+            time.sleep(RETIRE_SECONDS)
+            old.close()
+
+
+LOOK_SECONDS = 3.0
+RETIRE_SECONDS = float(settings.ANSWER_DEADLINE_SECONDS) + 5
+_switch = _Switch()
+
+
+def _newest() -> _Choice:
+    row = ModelActivation.objects.order_by("-pk").first()
+    if row is not None:
+        return _Choice(row.pk, row.engine, row.name, row.digest, row.quantization)
+    kind = settings.ENGINE
+    if kind == "auto":
+        kind = "transformers" if settings.MODEL else "extractive"
+    return _Choice(0, kind, settings.MODEL, "", settings.QUANTIZATION)
+
+
+def _open(choice: _Choice) -> Engine:
+    """The engine of a choice. A model that cannot be loaded leaves quotations; the log and the row say so."""
     from inference.engines.extractive import ExtractiveEngine
     from inference.errors import InferenceError
 
-    if settings.ENGINE == "extractive" or (settings.ENGINE == "auto" and not settings.MODEL):
-        return ExtractiveEngine()
-    if settings.ENGINE == "remote":
-        return _remote()
     try:
-        return _load_language_model()
+        engine = _remote() if choice.engine == "remote" else _local(choice)
     except InferenceError as error:
-        logger.error("The model %s cannot answer: %s %s Falling back to extractive.", settings.MODEL, error, error.hint)
+        words = f"{error} {error.hint}".strip()
+        logger.error("The model %s cannot answer: %s Falling back to extractive.", choice.model, words)
+        _tell(choice, ActivationState.FAILED, words)
         return ExtractiveEngine()
+    _tell(choice, ActivationState.ACTIVE)
+    return engine
 
 
-def _load_language_model() -> Engine:
-    """Verify every file of the model named by MODEL, then load it with the recipe of QUANTIZATION."""
+def _tell(choice: _Choice, state: ActivationState, problem: str = "") -> None:
+    if choice.row:
+        ModelActivation.objects.filter(pk=choice.row).update(state=state, problem=problem, loaded_at=timezone.now())
+
+
+def _local(choice: _Choice) -> Engine:
+    """Verify every file of the model, then load it with the recipe that was chosen."""
     from inference import loading
-    from inference.engines.transformers import TransformersEngine
+    from inference.engines.extractive import ExtractiveEngine
+    from inference.engines.local import engine_for
+    from inference.errors import EngineUnavailable, ModelCorrupt
 
+    if choice.engine == "extractive":
+        return ExtractiveEngine()
     models = store()
-    models.verify(settings.MODEL)
-    return TransformersEngine(
-        loading.load(models.folder(settings.MODEL), quantize=cast("Quantization", settings.QUANTIZATION))
-    )
+    manifest = models.verify(choice.model)
+    if choice.digest and manifest.digest != choice.digest:
+        raise ModelCorrupt(f"{choice.model} is not the model that was activated.", hint="Activate it again.")
+    if manifest.kind == "gguf":
+        raise EngineUnavailable("GGUF models cannot run here yet.", hint="Import the model as safetensors.")
+    folder = models.folder(choice.model)
+    if choice.quantization == "auto":
+        return engine_for(loading.load_suitable(folder))
+    return engine_for(loading.load(folder, quantize=cast("Quantization", choice.quantization)))
 
 
 def _remote() -> Engine:
@@ -103,9 +195,8 @@ def scorer() -> EvidenceScorer:
 
 
 def engine() -> Engine:
-    """The active answering engine."""
-    with _loading:
-        return _load_engine()
+    """The active answering engine; ask for it anew for every answer."""
+    return _switch.engine()
 
 
 def evidence_threshold() -> float:

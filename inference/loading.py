@@ -137,6 +137,18 @@ def load(
     return LoadedModel(model, tokenizer, folder.name, quantize, device, context, quality)
 
 
+def load_suitable(folder: Path, *, device: str | None = None) -> LoadedModel:
+    """Load with the recipe that suits the hardware: on a GPU unquantized if that fits, else nf4; on the processor
+    dynamic8 if the model passes its gate, else nf4. Raises as `load`.
+    """
+    device = device or default_device()
+    first: Quantization = "none" if device.startswith("cuda") else "dynamic8"
+    try:
+        return load(folder, quantize=first, device=device)
+    except (OutOfMemory, QuantizationRefused):
+        return load(folder, quantize="nf4", device=device)
+
+
 def _with_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     """A LoRA adapter from disk on top of the base (safetensors only)."""
     if not (adapter / "adapter_model.safetensors").is_file():

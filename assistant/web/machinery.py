@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
 
-from assistant import engines
+from assistant import activation, engines
 from assistant import health as report
 from assistant.audit.models import AuditCheckpoint
 from assistant.chat.models import Answer, AnswerStatus
@@ -86,12 +86,16 @@ def facts(found: Iterable[report.Part]) -> list[Fact]:
 
 def active_models() -> list[ModelRow]:
     """What answers and what understands meaning, as the settings choose it."""
-    language = settings.MODEL if settings.ENGINE != "extractive" and settings.MODEL else ""
+    chosen = activation.current()
+    language = activation.active_name()
+    engine = chosen.engine if chosen else settings.ENGINE
+    recipe = chosen.quantization if chosen else settings.QUANTIZATION
     writer = ModelRow(
         name=language or gettext("Quotations (no language model)"),
         purpose=gettext("Writes the answers"),
-        detail=gettext("%(engine)s, quantized as %(recipe)s")
-        % {"engine": settings.ENGINE, "recipe": settings.QUANTIZATION}
+        detail=chosen.problem
+        if chosen and chosen.problem
+        else gettext("%(engine)s, quantized as %(recipe)s") % {"engine": engine, "recipe": recipe}
         if language
         else gettext("Quotes the sentences that answer, word for word. Needs no graphics card."),
         active=True,
@@ -113,7 +117,7 @@ def installed_models() -> list[ModelRow]:
             name=manifest.name,
             purpose=manifest.architecture,
             detail=manifest.source,
-            active=settings.ENGINE != "extractive" and manifest.name == settings.MODEL,
+            active=manifest.name == activation.active_name(),
             size=manifest.size,
             licence=manifest.licence,
             imported_at=parse_datetime(manifest.imported_at),

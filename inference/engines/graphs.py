@@ -8,7 +8,7 @@ graphs and `rows`. Does not know requests.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inference.engines.rows import RowRunner
 
@@ -39,7 +39,7 @@ class GraphRunner(RowRunner):
         super().__init__(loaded)
         self.cache.reserve(rows + 1, tokens)
         self._graphs: dict[tuple[int, int, int], _Graph] = {}
-        self._pool: tuple[int, int] | None = None
+        self._pool: Any = None
         self._address = 0
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ def attention(
     from torch.nn.functional import scaled_dot_product_attention
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    if not rows:
+    if not rows or attention_mask is None or scaling is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
     count, heads, tokens, size = query.shape
     packed = query.reshape(count, key.shape[1], -1, size)

@@ -21,8 +21,8 @@ from inference.errors import ModelCorrupt, ModelNotFound
 from .manifest import MANIFEST_NAME, FileEntry, Kind, Manifest, sha256_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_ALLOWED = {".safetensors", ".gguf", ".json", ".txt", ".model", ".jinja", ".md", ".tiktoken"}
-_ALLOWED_NAMES = {"LICENSE", "LICENCE", "NOTICE", "README"}
+ALLOWED = {".safetensors", ".gguf", ".json", ".txt", ".model", ".jinja", ".md", ".tiktoken"}
+ALLOWED_NAMES = {"LICENSE", "LICENCE", "NOTICE", "README"}
 _EXECUTABLE = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".so", ".h5", ".msgpack", ".npy", ".npz"}
 
 
@@ -151,7 +151,7 @@ def _chosen(source: Path) -> Iterator[Path]:
                 file=relative,
                 hint="Import a copy with safetensors or GGUF weights and without Python or pickle files.",
             )
-        if path.suffix.lower() in _ALLOWED or path.name in _ALLOWED_NAMES:
+        if path.suffix.lower() in ALLOWED or path.name in ALLOWED_NAMES:
             yield path
 
 

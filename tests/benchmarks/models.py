@@ -207,7 +207,7 @@ def prefix(loaded: loading.LoadedModel, arguments: argparse.Namespace) -> tuple[
     engine = BatchingEngine(loaded, BatchOptions(rows=1, lookup_rows=0))
     try:
         words = 300 if arguments.device == "cpu" else 1000
-        for at in range(2):  # records what a CUDA device replays
+        for _ in range(2):  # records what a CUDA device replays
             speed(engine, [question(words, 2, 7, key="w")], users=1)
         cold = speed(engine, [question(words, 2, 9, key="k")], users=1).first_token_ms
         warm = speed(engine, [question(words, 2, 9, key="k")], users=1).first_token_ms

@@ -1,23 +1,27 @@
-"""manage.py models list | import | verify | remove: the language models installed on this machine."""
+"""manage.py models list | pull | import | verify | activate | deactivate | benchmark | remove: the language models."""
 
 from __future__ import annotations
 
 import json
+import tempfile
+import time
 from argparse import ArgumentParser
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from assistant import engines, observability
+from assistant import activation, egress, engines, observability
 from assistant.audit import services as audit
+from assistant.errors import AssistantError
 from inference.errors import InferenceError
-from inference.store import Manifest
+from inference.store import Manifest, pulling
 
 
 class Command(BaseCommand):
-    help = "List, import, verify or remove language models. Nothing is downloaded: import reads files."
+    help = "The language models of this machine. Only pull opens a connection outside; import reads files."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="do", required=True)
@@ -28,6 +32,24 @@ class Command(BaseCommand):
         importing.add_argument("--name", required=True)
         importing.add_argument("--licence", required=True, help="for instance MIT or Apache-2.0")
         importing.add_argument("--revision", default="", help="the source's revision, if it has one")
+        pull = actions.add_parser("pull", help="fetch one exact revision; the only command that leaves the building")
+        pull.add_argument("repository", help="OWNER/NAME")
+        pull.add_argument("--revision", required=True, help="the 40 digits of a commit")
+        pull.add_argument("--name", help="what to call it here; else the repository's name")
+        pull.add_argument("--licence", default="", help="as the model's page says")
+        pull.add_argument("--hub", default=pulling.HUB)
+        pull.add_argument(
+            "--bundle", type=Path, help="only write the files here, for import on a machine without a network"
+        )
+        activating = actions.add_parser("activate", help="let this model answer; running workers change to it")
+        activating.add_argument("name")
+        activating.add_argument("--quantization", choices=activation.RECIPES, default="auto")
+        actions.add_parser("deactivate", help="answer with quotations again")
+        measuring = actions.add_parser("benchmark", help="speed, memory and nearness to the unquantized model")
+        measuring.add_argument("name")
+        measuring.add_argument("--quantization", choices=activation.RECIPES[1:], default="nf4")
+        measuring.add_argument("--users", default="1,8")
+        measuring.add_argument("--tokens", type=int, default=64)
         for action in ("verify", "remove"):
             actions.add_parser(action).add_argument("name")
 
@@ -35,7 +57,7 @@ class Command(BaseCommand):
         try:
             with observability.context(actor="system", origin="command:models"):
                 getattr(self, f"_{options['do']}")(options)
-        except (InferenceError, FileExistsError) as error:
+        except (InferenceError, AssistantError, FileExistsError, ValueError) as error:
             raise CommandError(f"{error} {getattr(error, 'hint', '')}".strip()) from error
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -62,23 +84,92 @@ class Command(BaseCommand):
             revision=options["revision"],
             imported_by="command",
         )
-        self._record("model.imported", manifest)
+        self._record("imported", manifest)
         self._line(manifest)
 
     def _verify(self, options: dict[str, Any]) -> None:
         manifest = engines.store().verify(options["name"])
         self.stdout.write(f"{manifest.name}: {len(manifest.files)} files as imported.")
 
+    def _pull(self, options: dict[str, Any]) -> None:
+        repository, revision = options["repository"], options["revision"]
+        name = options["name"] or repository.partition("/")[2]
+        settings.MODELS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=settings.MODELS_DIR, prefix=".pull-") as temporary:
+            into = options["bundle"] or Path(temporary)
+            pulling.pull(
+                repository,
+                revision=revision,
+                into=into,
+                hub=options["hub"].rstrip("/"),
+                allow=egress.allow_also,
+                told=self._told,
+            )
+            if options["bundle"]:
+                self.stdout.write(f"{into} holds {repository} at {revision}; import it where it is needed.")
+                return
+            manifest = engines.store().import_path(
+                into,
+                name=name,
+                licence=options["licence"],
+                revision=revision,
+                origin=f"{options['hub']}/{repository}",
+                imported_by="command",
+            )
+        self._record("pulled", manifest)
+        self._line(manifest)
+
+    def _told(self, path: str, done: int, total: int) -> None:
+        if done == total:
+            self.stderr.write(f"{path}: {total} bytes")
+
+    def _activate(self, options: dict[str, Any]) -> None:
+        row = activation.activate(options["name"], quantization=options["quantization"])
+        self.stdout.write(f"{row.name} ({row.quantization}) answers as soon as the workers have loaded it.")
+
+    def _deactivate(self, options: dict[str, Any]) -> None:
+        activation.deactivate()
+        self.stdout.write("Answers are quotations again.")
+
+    def _benchmark(self, options: dict[str, Any]) -> None:
+        from inference import benchmark, loading
+        from inference.engines.local import engine_for
+        from inference.memory import Peak
+
+        folder, recipe = engines.store().folder(options["name"]), options["quantization"]
+        device = loading.default_device()
+        began = time.perf_counter()
+        with Peak(device) as peak:
+            loaded = loading.load(folder, quantize=recipe, device=device)
+        body: dict[str, Any] = {"name": options["name"], "quantization": recipe, "device": device}
+        body["load_s"] = round(time.perf_counter() - began, 2)
+        body |= {"bytes": loaded.bytes, "peak_bytes": peak.bytes}
+        body["disk_bytes"] = engines.store().manifest(options["name"]).size
+        if recipe != "none":
+            body |= benchmark.nearness(loaded, loading.load(folder, device=device))
+        engine = engine_for(loaded)
+        try:
+            for users in map(int, options["users"].split(",")):
+                requests = [benchmark.question(number, options["tokens"]) for number in range(users)]
+                body[f"users_{users}"] = asdict(benchmark.speed(engine, requests, users=users))
+        finally:
+            engine.close()
+        for key, value in body.items():
+            self.stdout.write(f"{key:<16} {value}")
+        self.stdout.write(json.dumps(body))
+
     def _remove(self, options: dict[str, Any]) -> None:
         manifest = engines.store().manifest(options["name"])
+        if activation.active_name() == options["name"]:
+            raise CommandError(f"{options['name']} answers now; deactivate it or activate another first.")
         engines.store().remove(options["name"])
-        self._record("model.removed", manifest)
+        self._record("removed", manifest)
         self.stdout.write(f"{options['name']} removed.")
 
     @staticmethod
-    def _record(action: str, manifest: Manifest) -> None:
+    def _record(change: str, manifest: Manifest) -> None:
         audit.record(
-            action=action,
+            action="model.changed",
             target=("model", manifest.name),
-            detail={"digest": manifest.digest, "size": manifest.size, "licence": manifest.licence},
+            detail={"change": change, "digest": manifest.digest, "size": manifest.size, "licence": manifest.licence},
         )

@@ -1,0 +1,146 @@
+"""Fetching one exact revision of a model from a hub that speaks Hugging Face's resolve protocol.
+
+The only code of this library that leaves the company's network, and only when it is called. Sizes are held against
+what the hub says, sha256 too where it names one; whatever could run code is never fetched. The caller decides which
+hosts may be spoken to: each one, redirects included, is announced to `allow` first. Knows HTTP; imports nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import httpx2 as httpx
+
+from inference.errors import EngineUnavailable, ModelCorrupt, ModelNotFound
+
+from .store import ALLOWED, ALLOWED_NAMES
+
+HUB = "https://huggingface.co"
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_REVISION = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_REDIRECTS = 5
+_LARGEST = 2**37  # bytes of one file
+
+
+def pull(
+    repository: str,
+    *,
+    revision: str,
+    into: Path,
+    allow: Callable[[str], None],
+    hub: str = HUB,
+    told: Callable[[str, int, int], None] = lambda path, done, total: None,
+) -> None:
+    """Fetch the model's files into the empty folder `into`; `told(path, bytes so far, bytes)` reports.
+
+    `revision` is a full commit id: a branch may change between two looks. Raises ModelNotFound, ModelCorrupt (a file
+    differs from what the hub says of it), EngineUnavailable (the hub does not answer), ValueError.
+    """
+    if not _REPOSITORY.fullmatch(repository):
+        raise ValueError(f"a repository is named OWNER/NAME, not {repository!r}")
+    if not _REVISION.fullmatch(revision):
+        raise ValueError("a revision is the 40 hexadecimal digits of a commit")
+    _check_address(hub)
+    timeout = httpx.Timeout(60.0, connect=10.0)
+    with httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False) as client:
+        found = _get_json(client, f"{hub}/api/models/{repository}/revision/{revision}", allow)
+        if found.get("sha") != revision:
+            raise ModelCorrupt(f"the hub answered for another revision: {found.get('sha')}")
+        paths = [str(entry.get("rfilename", "")) for entry in found.get("siblings", [])]
+        wanted = [path for path in paths if _wanted(path)]
+        if not any(path.endswith((".safetensors", ".gguf")) for path in wanted):
+            raise ModelNotFound(f"{repository} holds no safetensors or GGUF weights.", hint="Choose another model.")
+        for path in wanted:
+            target = into / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _fetch(client, f"{hub}/{repository}/resolve/{revision}/{quote(path)}", target, path, allow, told)
+
+
+def _wanted(path: str) -> bool:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or any(part.startswith(".") for part in pure.parts):
+        return False
+    return pure.suffix.lower() in ALLOWED or pure.name in ALLOWED_NAMES
+
+
+def _check_address(address: str) -> str:
+    """The host. Only https, except on this machine."""
+    parts = urlsplit(address)
+    local = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    if not parts.hostname or parts.scheme not in {"http", "https"} or (parts.scheme == "http" and not local):
+        raise ValueError(f"models are fetched by https only, not from {address!r}")
+    return parts.hostname
+
+
+def _get_json(client: httpx.Client, address: str, allow: Callable[[str], None]) -> dict[str, Any]:
+    allow(_check_address(address))
+    try:
+        response = client.get(address)
+    except httpx.HTTPError as error:
+        raise EngineUnavailable(
+            f"The hub does not answer: {type(error).__name__}.", hint="Check the network."
+        ) from error
+    if response.status_code in {401, 403, 404}:
+        raise ModelNotFound(
+            "The hub has no such model, or it is not open to everyone.", hint="Check name and revision."
+        )
+    try:
+        body = response.raise_for_status().json()
+    except (httpx.HTTPError, json.JSONDecodeError) as error:
+        raise EngineUnavailable(f"The hub answered {response.status_code}.") from error
+    if not isinstance(body, dict):
+        raise EngineUnavailable("The hub's answer cannot be read.")
+    return body
+
+
+def _fetch(
+    client: httpx.Client,
+    address: str,
+    target: Path,
+    path: str,
+    allow: Callable[[str], None],
+    told: Callable[[str, int, int], None],
+) -> None:
+    size = digest = ""
+    try:
+        for _ in range(_REDIRECTS):
+            allow(_check_address(address))
+            with client.stream("GET", address, headers={"Accept-Encoding": "identity"}) as response:
+                # the hub itself names size and digest; where it redirects to only delivers
+                size = size or response.headers.get("x-linked-size", "")
+                digest = digest or response.headers.get("x-linked-etag", "").strip('"')
+                if response.is_redirect:
+                    address = urljoin(address, response.headers["location"])
+                    continue
+                response.raise_for_status()
+                expected = int(size or response.headers.get("content-length", "-1"))
+                _save(response, target, path, expected, digest if _SHA256.fullmatch(digest) else "", told)
+                return
+    except httpx.HTTPError as error:
+        raise EngineUnavailable(f"{path} could not be fetched: {type(error).__name__}.", hint="Try again.") from error
+    raise EngineUnavailable(f"{path}: too many redirects.")
+
+
+def _save(
+    response: httpx.Response, target: Path, path: str, size: int, digest: str, told: Callable[[str, int, int], None]
+) -> None:
+    seen, done = hashlib.sha256(), 0
+    with target.open("wb") as file:
+        for piece in response.iter_bytes(1 << 20):
+            done += len(piece)
+            if done > (size if size >= 0 else _LARGEST):
+                raise ModelCorrupt(f"{path} is larger than the hub says", file=path, hint="Try again.")
+            seen.update(piece)
+            file.write(piece)
+            told(path, done, size)
+    if size >= 0 and done != size:
+        raise ModelCorrupt(f"{path} has {done} bytes, not {size}", file=path, hint="Try again.")
+    if digest and seen.hexdigest() != digest:
+        raise ModelCorrupt(f"{path} differs from what the hub says of it", file=path, hint="Try again.")

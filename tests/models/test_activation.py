@@ -1,0 +1,117 @@
+"""Changing the answering model while the product runs: audited, verified, in the background, with a way back."""
+
+import threading
+import time
+
+import pytest
+
+from assistant import activation, engines, observability
+from assistant.audit.models import AuditEvent
+from assistant.errors import Invalid
+from assistant.models import ActivationState, ModelActivation
+from inference.config import GenerationOptions
+from inference.engines.base import GenerationRequest, Message, collect
+from inference.errors import ModelCorrupt, ModelNotFound
+
+REQUEST = GenerationRequest(
+    "q", (), (Message("user", "How long?"),), options=GenerationOptions(max_new_tokens=60, max_thinking_tokens=60)
+)
+
+
+def never() -> bool:
+    return False
+
+
+def until(condition, seconds: float = 30.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+@pytest.mark.django_db
+def test_choosing_is_checked_and_on_record(store):
+    with observability.context(actor="user:7"):
+        row = activation.activate("tiny", quantization="none")
+    assert (row.engine, row.name, row.by, row.state) == ("transformers", "tiny", "user:7", ActivationState.CHOSEN)
+    assert row.digest == store.manifest("tiny").digest
+    event = AuditEvent.objects.get(action="model.changed")
+    assert event.detail["change"] == "activated"
+    assert event.detail["digest"] == row.digest
+    assert activation.active_name() == "tiny"
+    activation.deactivate()
+    assert activation.active_name() == ""
+
+
+@pytest.mark.django_db
+def test_what_cannot_be_activated_changes_nothing(store):
+    with pytest.raises(ModelNotFound):
+        activation.activate("absent")
+    with pytest.raises(Invalid):
+        activation.activate("tiny", quantization="q2")
+    (store.folder("tiny") / "config.json").write_text("{}")
+    with pytest.raises(ModelCorrupt):
+        activation.activate("tiny")
+    assert not ModelActivation.objects.exists()
+    assert not AuditEvent.objects.filter(action="model.changed").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_running_worker_changes_to_the_model_and_back(store, switch):
+    assert engines.engine().name == "extractive"
+    row = activation.activate("tiny", quantization="none")
+    assert until(lambda: engines.engine().name == "transformers")
+    row.refresh_from_db()
+    assert (row.state, row.problem) == (ActivationState.ACTIVE, "")
+    assert collect(engines.engine().stream(REQUEST, cancelled=never))[2].completion_tokens
+    activation.deactivate()
+    assert until(lambda: engines.engine().name == "extractive")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_running_answer_finishes_on_the_model_it_began_with(store, switch, monkeypatch):
+    monkeypatch.setattr(engines, "RETIRE_SECONDS", 5.0)
+    activation.activate("tiny", quantization="none")
+    old = engines.engine()
+    begun = old.stream(REQUEST, cancelled=never)
+    first = next(begun)
+    activation.deactivate()
+    assert until(lambda: engines.engine().name == "extractive")
+    assert collect([first, *begun])[2].reason in {"length", "stop"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_model_that_cannot_be_loaded_leaves_quotations_and_says_why(store, switch, caplog):
+    row = activation.activate("tiny", quantization="none")
+    path = store.folder("tiny") / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert engines.engine().name == "extractive"
+    row.refresh_from_db()
+    assert row.state == ActivationState.FAILED
+    assert "model.safetensors" in row.problem
+    assert "Falling back to extractive" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_asking_never_waits_for_a_model_that_is_being_loaded(store, switch, monkeypatch):
+    assert engines.engine().name == "extractive"
+    gate = threading.Event()
+    load = engines._local
+
+    def slowly(choice):
+        gate.wait(20)
+        return load(choice)
+
+    monkeypatch.setattr(engines, "_local", slowly)
+    activation.activate("tiny", quantization="none")
+    assert engines.engine().name == "extractive"
+    assert engines.engine().name == "extractive"
+    gate.set()
+    assert until(lambda: engines.engine().name == "transformers")
+
+
+@pytest.mark.django_db
+def test_settings_decide_while_nothing_was_activated(store, switch, settings):
+    settings.ENGINE, settings.MODEL, settings.QUANTIZATION = "auto", "tiny", "none"
+    assert engines.engine().model == "tiny (none)"
+    assert activation.active_name() == "tiny"

@@ -1,0 +1,63 @@
+"""manage.py models, from the shell's side."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from assistant import activation
+from assistant.audit.models import AuditEvent
+from tests.inference.models.hub import REVISION, running_hub
+
+pytestmark = pytest.mark.django_db
+
+
+def models(*arguments: str) -> str:
+    out = StringIO()
+    call_command("models", *arguments, stdout=out, stderr=StringIO())
+    return out.getvalue()
+
+
+def changes() -> list[str]:
+    return [event.detail["change"] for event in AuditEvent.objects.filter(action="model.changed").order_by("seq")]
+
+
+def test_import_activate_deactivate_and_remove_are_on_record(store, qwen2_folder):
+    models("import", str(qwen2_folder), "--name", "other", "--licence", "MIT")
+    assert "other" in models("list")
+    models("activate", "other", "--quantization", "none")
+    assert activation.active_name() == "other"
+    with pytest.raises(CommandError, match="answers now"):
+        models("remove", "other")
+    models("deactivate")
+    models("remove", "other")
+    assert changes() == ["imported", "activated", "activated", "removed"]
+
+
+def test_benchmark_ends_with_a_line_of_json(store):
+    body = json.loads(
+        models("benchmark", "tiny", "--quantization", "dynamic8", "--users", "1,3", "--tokens", "8").splitlines()[-1]
+    )
+    assert body["agreement"] > 0.8
+    assert body["users_3"]["requests"] == 3
+    assert body["users_1"]["tokens"] > 0
+    assert body["peak_bytes"] > 0
+
+
+def test_pull_installs_exactly_what_the_hub_has(store, qwen2_folder):
+    with running_hub(qwen2_folder) as hub:
+        models("pull", "acme/tiny", "--revision", REVISION, "--hub", hub.url, "--name", "pulled", "--licence", "MIT")
+    manifest = store.verify("pulled")
+    assert manifest.revision == REVISION
+    assert manifest.source.endswith("acme/tiny")
+    assert changes() == ["pulled"]
+
+
+def test_pull_can_write_a_bundle_for_a_machine_without_a_network(store, qwen2_folder, tmp_path):
+    bundle = tmp_path / "bundle"
+    with running_hub(qwen2_folder) as hub:
+        models("pull", "acme/tiny", "--revision", REVISION, "--hub", hub.url, "--bundle", str(bundle))
+    models("import", str(bundle), "--name", "carried", "--licence", "MIT", "--revision", REVISION)
+    assert store.verify("carried").digest == store.manifest("tiny").digest
