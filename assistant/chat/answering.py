@@ -22,7 +22,7 @@ from assistant import engines, leases
 from assistant.accounts.roles import Duty, has_duty
 from assistant.documents.models import Collection
 from assistant.documents.search import FoundPassage, Searcher, SearchReport, searcher
-from assistant.guardrails import injection
+from assistant.guardrails import injection, output
 from inference.config import GenerationOptions
 from inference.engines.base import (
     Assessment,
@@ -52,6 +52,8 @@ PASSAGES = 10
 PER_DOCUMENT = 3
 HISTORY_TURNS = 3
 ANSWER_TOKENS = 512
+LOOK_CHARS = 40  # an answer is searched for parts of the prompt whenever so much was added,
+LOOK_BACK_CHARS = 1000  # together with so much before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,10 @@ class _Clock:
             self.stages[name] = self.stages.get(name, 0) + round((time.monotonic() - begun) * 1000)
 
 
+class _PromptTold(Exception):
+    """The model gives away its prompt: what it says is not shown."""
+
+
 @dataclass(slots=True)
 class _Spoken:
     """What an engine said, as far as it has come."""
@@ -116,6 +122,7 @@ class _Spoken:
     finish: str = "stop"
     tokens: tuple[int, int] = (0, 0)
     cited: set[tuple[int, str]] = field(default_factory=set)
+    looked: int = 0  # how far the text was searched for parts of the prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,7 @@ class _Material:
     evidence: tuple[Evidence, ...]
     messages: tuple[Message, ...] = ()
     inherited: frozenset[UUID] = frozenset()  # documents that earlier turns in `messages` rest on
+    hidden: tuple[str, ...] = ()  # parts of the prompt that must not come out again
 
 
 class _Work:
@@ -213,7 +221,7 @@ class _Work:
             material = self._prompted(question, found, passages, assessment.evidence, earlier)
             try:
                 return self._say(engine, question, material)
-            except InferenceError as error:
+            except (InferenceError, _PromptTold) as error:
                 logger.warning("engine %s cannot answer %s: %s", engine.name, self._answer.pk, error)
                 self._detail["fallback"] = {"from": engine.name, "error": type(error).__name__}
                 self._evidence["fallback"] = engine.name
@@ -256,6 +264,7 @@ class _Work:
             ),
             prompt.messages,
             inherited,
+            prompt.hidden,
         )
 
     def _say(self, engine: Engine, question: str, material: _Material) -> Result:
@@ -313,6 +322,11 @@ class _Work:
         if piece:
             self._clock.stages.setdefault("first", self._clock.elapsed())
             spoken.text += piece
+        if material.hidden and (last or len(spoken.text) - spoken.looked >= LOOK_CHARS):
+            if output.leaks(spoken.text[max(0, spoken.looked - LOOK_BACK_CHARS) :], material.hidden):
+                raise _PromptTold("the answer repeats the prompt")
+            spoken.looked = len(spoken.text)
+        if piece:
             self._live.publish("delta", {"text": piece})
         if not piece and not last:
             return

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from assistant.guardrails import sanitize
+from assistant.guardrails import output, sanitize
 from inference.engines.base import Engine, Message, Passage
 
 HISTORY_SHARE = 0.2  # of the room for text
@@ -56,6 +56,11 @@ class Prompt:
     messages: tuple[Message, ...]
     passages: tuple[Passage, ...]
     boundary: str
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """What an answer must not give away: the boundary, and the rules in runs of words."""
+        return (self.boundary, *output.quotations(self.messages[0].content))
 
 
 def build(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import threading
 from dataclasses import replace
 
@@ -158,6 +160,25 @@ def test_failing_model_falls_back_to_quotations_and_says_so(company, people, scr
     view = shown(people.employee, answer)
     assert (view.outcome, view.engine) == (Outcome.ANSWERED, "extractive")
     assert view.sentences[0].text == "The meal allowance in Germany is 28 euros per day."
+    assert answer.evidence["fallback"] == "scripted"
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize("disguise", [str, lambda text: text[::-1], _base64], ids=["plain", "backwards", "base64"])
+def test_model_that_tells_its_prompt_is_replaced_by_quotations(company, people, disguise):
+    class Teller(ScriptedModel):
+        def stream(self, request, *, cancelled):
+            rules = request.messages[0].content
+            self.script = ["Of course [1]. ", *re.findall(r"(?s).{1,7}", disguise(rules)), " That is all."]
+            return super().stream(request, cancelled=cancelled)
+
+    answer = asked(people.employee, GERMANY, tools=with_engine(Teller([])))
+    view = shown(people.employee, answer)
+    assert (view.outcome, view.engine) == (Outcome.ANSWERED, "extractive")
+    assert "Of course" not in view.text
     assert answer.evidence["fallback"] == "scripted"
 
 

@@ -71,6 +71,7 @@ def test_an_answer_is_not_taken_for_silence():
         ("A ![pic](http://evil.example/x) b", "A  b"),
         ("A [link](http://evil.example/x) b", "A link b"),
         ("A <img src=x onerror=y> b <script>", "A  b "),
+        ("See [1]: it is so.", "See [1]: it is so."),
         ("3 < 4 and 5 > 4!", "3 < 4 and 5 > 4!"),
         ("An unclosed [bracket", "An unclosed [bracket"),
         ("An unclosed ![image](http://evil", "An unclosed ![image](http://evil"),
