@@ -220,11 +220,11 @@ class Keeper(threading.Thread):
     def __init__(self, replica: DocumentReplica) -> None:
         super().__init__(name="replica-keeper", daemon=True)
         self._replica = replica
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def run(self) -> None:
         saved = time.monotonic()
-        while not self._stop.wait(_KEEPER_SECONDS):
+        while not self._ended.wait(_KEEPER_SECONDS):
             try:
                 self._replica.catch_up()
                 self._replica.purge()
@@ -238,7 +238,7 @@ class Keeper(threading.Thread):
 
     def stop(self) -> None:
         """End the thread and leave a snapshot for the next start."""
-        self._stop.set()
+        self._ended.set()
         self.join(timeout=10)
         try:
             self._replica.save()

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from assistant.accounts.models import Membership
 from assistant.documents import index_events, ingestion, search_tasks, services
+from assistant.documents import replica as replicas
 from assistant.documents.models import Chunk, Document, IndexEvent
 from assistant.documents.replica import DocumentReplica
 from assistant.documents.search import Searcher
@@ -247,6 +248,21 @@ class TestReplica:
         assert not replica.purge()
         replica.save()
         assert str(library["roadmap"].pk).encode() not in replica._snapshot_path.read_bytes()
+
+    def test_the_keeper_follows_an_idle_worker_and_leaves_a_snapshot(self, world, library, replica, monkeypatch):
+        import time
+
+        monkeypatch.setattr(replicas, "_KEEPER_SECONDS", 0.05)
+        keeper = replicas.Keeper(replica)
+        keeper.start()
+        services.delete(actor=world.people.administrator, document=library["roadmap"])
+        end = time.monotonic() + 10
+        while replica.seq != index_events.last_seq() and time.monotonic() < end:
+            time.sleep(0.02)
+        keeper.stop()
+        assert not keeper.is_alive()
+        assert replica.seq == index_events.last_seq()
+        assert replica._snapshot_path.exists()
 
     def test_passages_of_another_model_are_left_out_and_counted(self, world, library, replica):
         Document.objects.get(pk=library["salary"].pk).versions.update(embedding_model="other@1")
