@@ -22,7 +22,7 @@ from assistant.documents import policy, services
 from assistant.documents.models import Document, Status
 from assistant.errors import AuditUnavailable, Unavailable
 
-from . import wording
+from . import failures
 from .forms import DocumentForm, GrantForm, MoveForm, VersionForm
 from .pages import acted, actor, form_page, off_the_loop, submitted
 
@@ -40,7 +40,7 @@ def document(request: HttpRequest, document_id: UUID) -> HttpResponse:
         "document": row,
         "state": state,
         "busy": state.status in {Status.QUEUED, Status.PROCESSING},
-        "unreadable": wording.unreadable(state.error_code, state.error) if state.error_code or state.error else "",
+        "unreadable": failures.unreadable(state.error_code, state.error) if state.error_code or state.error else "",
         "versions": versions,
         "citations": row.citations.aggregate(times=Count("pk"), answers=Count("answer", distinct=True)),
         "readable": row.current_id is not None or state.manages,
@@ -286,7 +286,7 @@ def _drawn(
     except AuditUnavailable:
         raise
     except Unavailable as error:
-        return None, wording.error_detail(error)
+        return None, failures.error_detail(error)
 
 
 def _rectangles(picture: services.Picture | None) -> list[dict[str, float]]:

@@ -19,15 +19,15 @@ from django.utils.translation import gettext
 
 from assistant import errors, observability
 
-from . import wording
+from . import failures
 
 View = Callable[..., HttpResponseBase]
 
 
 def page(request: HttpRequest, error: errors.AssistantError) -> HttpResponse:
     """The page of an error: what happened, what to do, the number to give to whom one asks."""
-    heading, advice = wording.error_page(error.status)
-    detail = wording.error_detail(error)
+    heading, advice = failures.error_page(error.status)
+    detail = failures.error_detail(error)
     response = render(
         request,
         "web/error.html",

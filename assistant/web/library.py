@@ -17,7 +17,7 @@ from assistant.accounts.roles import Duty, has_duty, require
 from assistant.documents import policy, services
 from assistant.documents.models import Access, Collection, Document, Scope, Status
 
-from . import wording
+from . import failures, wording
 from .forms import CollectionDetailsForm, CollectionForm, GrantForm, UploadForm
 from .pages import REPAIRABLE, acted, actor, form_page, paged, submitted
 
@@ -161,7 +161,7 @@ def delete_collection(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         services.delete_collection(actor=person, collection=row)
     except REPAIRABLE as error:
-        messages.error(request, wording.error_detail(error))
+        messages.error(request, failures.error_detail(error))
         return redirect("web:collection-settings", slug=slug)
     messages.success(request, gettext("The collection “%(name)s” is deleted.") % {"name": row.name})
     return redirect("web:library")
@@ -221,7 +221,7 @@ def _take(request: HttpRequest, person: User, row: Collection, file: Any) -> boo
     try:
         _document, created = services.upload(actor=person, collection=row, file=file, filename=file.name)
     except REPAIRABLE as error:
-        values = {"name": file.name, "reason": wording.error_detail(error)}
+        values = {"name": file.name, "reason": failures.error_detail(error)}
         messages.error(request, gettext("%(name)s: %(reason)s") % values)
         return False
     if not created:

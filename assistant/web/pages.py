@@ -24,7 +24,7 @@ from django.utils.translation import gettext
 from assistant import errors
 from assistant.accounts.models import User
 
-from . import wording
+from . import failures
 
 CHUNKS_AT_ONCE = 64
 FIELDS = {"principal": "who", "unknown_principal": "who"}  # the domain's name or code -> the form's field
@@ -62,7 +62,7 @@ def _explain(form: forms.Form, error: errors.AssistantError) -> None:
             form.add_error(name if name in form.fields else None, gettext(sentence))
     if not error.fields:
         field = FIELDS.get(error.code, "")
-        form.add_error(field if field in form.fields else None, wording.error_detail(error))
+        form.add_error(field if field in form.fields else None, failures.error_detail(error))
 
 
 def acted(request: HttpRequest, call: Callable[[], Any], done: str, to: str) -> HttpResponseRedirect:
@@ -70,7 +70,7 @@ def acted(request: HttpRequest, call: Callable[[], Any], done: str, to: str) -> 
     try:
         call()
     except REPAIRABLE as error:
-        messages.error(request, wording.error_detail(error))
+        messages.error(request, failures.error_detail(error))
     else:
         if done:
             messages.success(request, done)

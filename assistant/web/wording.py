@@ -13,48 +13,11 @@ from typing import Any
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import get_language, gettext, gettext_noop, ngettext, pgettext
+from django.utils.translation import gettext, ngettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
-from assistant import errors
 from assistant.accounts.roles import Role
 from assistant.audit.catalogue import ACTIONS
-
-_ERROR_PAGES: dict[int, tuple[Any, Any]] = {
-    400: (_("This request cannot be understood"), _("Go back and try again from the page you came from.")),
-    401: (_("Sign in first"), _("Your session may have ended.")),
-    403: (_("Your role does not include this"), _("Ask an administrator if you need it for your work.")),
-    404: (
-        _("There is nothing here that you can see"),
-        _("The address may be wrong, the thing may have been deleted, or you may not have access to it."),
-    ),
-    409: (_("The present state does not allow this"), _("Reload the page to see how things stand now.")),
-    413: (_("The upload is too large"), _("Split the file, or ask an administrator to raise the limit.")),
-    415: (_("This kind of file cannot be read"), _("Save it as PDF, Word, text or one of the other supported kinds.")),
-    429: (_("Too many requests"), _("Wait a moment, then try again.")),
-    500: (
-        _("Something went wrong on our side"),
-        _("Nothing was lost. Try again, and tell an administrator if it stays."),
-    ),
-    503: (_("A part of the system is not available"), _("Nothing was lost. Try again in a few moments.")),
-}
-
-# Why a file could not be read, by the parser's code: one sentence that says what to do.
-_UNREADABLE: dict[str, Any] = {
-    "unsupported_format": _("This kind of file cannot be read. Save it as PDF, Word or text and upload it again."),
-    "encrypted_document": _("The file is protected by a password. Remove the protection and upload it again."),
-    "corrupt_document": _(
-        "The file is damaged. Open it in the program it was made with, save it again, and upload that."
-    ),
-    "empty_document": _("There is no text in this file. If it is a scan, upload a version with readable pictures."),
-    "limit_exceeded": _("The file is larger or more complex than the limits allow. Split it and upload the parts."),
-    "parser_crashed": _(
-        "Reading the file ended unexpectedly. Try again; if it happens twice, save it in another format."
-    ),
-    "parse_error": _("The file could not be read. Save it in another format and upload it again."),
-    "cancelled": _("Reading was stopped. Try again or delete the document."),
-    "suspicious_content": _("Some passages try to instruct the assistant. Look at them before they may answer."),
-}
 
 _STAGES: dict[str, Any] = {
     "parsing": _("Reading the pages"),
@@ -62,39 +25,6 @@ _STAGES: dict[str, Any] = {
     "screening": _("Checking for hidden instructions"),
     "embedding": _("Learning the meaning of passages"),
     "indexing": _("Adding to the search index"),
-}
-
-_NOT_ANSWERED: dict[str, tuple[Any, Any]] = {
-    "not_found": (
-        _("The documents you can read do not say"),
-        _("Try other words or name the document. If it should be there, ask the curators of the collection."),
-    ),
-    "refused": (
-        _("This question was not answered"),
-        _("It reads like an instruction to the assistant, not like a question about documents. Put it as a question."),
-    ),
-    "cancelled": (_("Stopped"), _("You stopped this answer. Ask again when you like.")),
-    "failed": (
-        _("The answer could not be written"),
-        _("A part of the system failed. Your question is kept; ask it again."),
-    ),
-}
-
-_REASONS: dict[str, tuple[Any, Any]] = {
-    "nothing_readable": (
-        _("There is nothing yet that you can read"),
-        _("Nobody has given you access to a collection. Ask a curator or an administrator."),
-    ),
-    "deadline": (_("The answer took too long"), _("Your question is kept. Ask it again, or ask for less at once.")),
-    "account_disabled": (_("This question was not answered"), _("Your account was disabled meanwhile.")),
-    "deleted": (
-        _("This answer is no longer shown"),
-        _("A document that it quoted was deleted, so its words are erased here too. You can ask again."),
-    ),
-    "access_changed": (
-        _("This answer is not shown"),
-        _("It quotes a document that you can no longer read. You can ask again."),
-    ),
 }
 
 _KINDS: dict[str, Any] = {
@@ -109,73 +39,6 @@ _KINDS: dict[str, Any] = {
     "application/json": "JSON",
     "message/rfc822": _("E-mail"),
 }
-
-# The audit catalogue's words, for translators; `tests/web` holds this list to the catalogue.
-_CATALOGUE_WORDS = (
-    gettext_noop("Signed in"),
-    gettext_noop("Signed out"),
-    gettext_noop("Sign-in refused"),
-    gettext_noop("Access denied"),
-    gettext_noop("Person created"),
-    gettext_noop("Person changed"),
-    gettext_noop("Person disabled"),
-    gettext_noop("Person enabled"),
-    gettext_noop("Password changed"),
-    gettext_noop("Personal data exported"),
-    gettext_noop("Person erased"),
-    gettext_noop("Team created"),
-    gettext_noop("Team changed"),
-    gettext_noop("Team deleted"),
-    gettext_noop("Member added to a team"),
-    gettext_noop("Member removed from a team"),
-    gettext_noop("API token issued"),
-    gettext_noop("API token revoked"),
-    gettext_noop("Collection created"),
-    gettext_noop("Collection changed"),
-    gettext_noop("Collection deleted"),
-    gettext_noop("Access granted"),
-    gettext_noop("Access changed"),
-    gettext_noop("Access revoked"),
-    gettext_noop("Document uploaded"),
-    gettext_noop("Document ready"),
-    gettext_noop("Document could not be read"),
-    gettext_noop("Reading of a document cancelled"),
-    gettext_noop("Reading of a document tried again"),
-    gettext_noop("Document quarantined"),
-    gettext_noop("Document released from quarantine"),
-    gettext_noop("Document replaced by a new version"),
-    gettext_noop("Document's facts changed"),
-    gettext_noop("Document moved"),
-    gettext_noop("Document restricted"),
-    gettext_noop("Restriction of a document lifted"),
-    gettext_noop("Document deleted"),
-    gettext_noop("Document's content erased"),
-    gettext_noop("Original downloaded"),
-    gettext_noop("Page of a document viewed"),
-    gettext_noop("Search asked"),
-    gettext_noop("Search results shown"),
-    gettext_noop("Question asked"),
-    gettext_noop("Answer shown"),
-    gettext_noop("Question refused"),
-    gettext_noop("Answer cancelled"),
-    gettext_noop("Answer failed"),
-    gettext_noop("Answer viewed again"),
-    gettext_noop("Answer withheld from its owner"),
-    gettext_noop("Feedback on an answer"),
-    gettext_noop("Conversation renamed"),
-    gettext_noop("Conversation restored"),
-    gettext_noop("Conversation deleted"),
-    gettext_noop("Conversation erased"),
-    gettext_noop("Conversation exported"),
-    gettext_noop("Model installed or chosen"),
-    gettext_noop("Setting changed"),
-    gettext_noop("Audit log viewed"),
-    gettext_noop("Audit log verified"),
-    gettext_noop("Audit log exported"),
-    gettext_noop("Audited text opened"),
-    gettext_noop("Audited text erased"),
-    gettext_noop("Audit segment sealed"),
-)
 
 _OUTCOMES: dict[str, tuple[str, Any]] = {
     "intent": ("idle", _("begun")),
@@ -198,33 +61,6 @@ _PARTS: dict[str, Any] = {
     "ingestion": _("Reading documents"),
     "disk": _("Disk"),
 }
-
-
-def error_page(status: int) -> tuple[str, str]:
-    heading, advice = _ERROR_PAGES.get(status, _ERROR_PAGES[500])
-    return str(heading), str(advice)
-
-
-def error_detail(error: errors.AssistantError) -> str:
-    """The error's own sentence; in another language than English the general one, where that is not translated."""
-    if isinstance(error, errors.PermissionRefused) and "“" in error.detail:  # names a duty by its code
-        return error_page(error.status)[0]
-    detail = gettext(error.detail)
-    if detail == error.detail and not (get_language() or "en").startswith("en") and detail.isascii():
-        return error_page(error.status)[0]
-    return detail
-
-
-def unreadable(code: str, sentence: str) -> str:
-    """Why a version could not be read: our sentence for a known code, else the recorded one."""
-    known = _UNREADABLE.get(code)
-    return str(known) if known else gettext(sentence) if sentence else gettext("The file could not be read.")
-
-
-def not_answered(outcome: str, reason: str = "") -> tuple[str, str]:
-    """(heading, what to try next) for an answer without text, by its reason where that says more."""
-    heading, advice = _REASONS.get(reason) or _NOT_ANSWERED.get(outcome, _NOT_ANSWERED["failed"])
-    return str(heading), str(advice)
 
 
 def state(version: Any) -> dict[str, str]:

@@ -8,7 +8,7 @@ from django.test import AsyncClient
 from assistant.accounts.models import ApiToken, Team, User
 from assistant.audit.catalogue import ACTIONS
 from assistant.audit.models import AuditEvent
-from assistant.web import wording
+from assistant.web import phrases
 
 pytestmark = pytest.mark.django_db
 
@@ -189,4 +189,4 @@ async def test_downloads_stream_without_blocking_an_asynchronous_server(people, 
 
 
 def test_every_action_of_the_catalogue_has_words_for_translators():
-    assert {action.words for action in ACTIONS.values()} == set(wording._CATALOGUE_WORDS)
+    assert {action.words for action in ACTIONS.values()} == set(phrases.AUDIT_CATALOGUE)

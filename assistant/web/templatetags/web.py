@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from assistant.accounts.roles import Duty, has_duty
-from assistant.web import pages, rendering, wording
+from assistant.web import failures, pages, rendering, wording
 
 register = template.Library()
 
@@ -89,7 +89,7 @@ def collection_name(view: Any, slug: str) -> str:
 @register.simple_tag
 def not_answered(view: Any) -> tuple[str, str]:
     """(heading, what to try next) of an answer without text."""
-    return wording.not_answered(view.outcome, view.reason)
+    return failures.not_answered(view.outcome, view.reason)
 
 
 @register.simple_tag
