@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # Its metadata names opencv-python, which needs a display library; the headless build is listed in pyproject instead.
 WITHOUT_DEPENDENCIES = ["rapidocr-onnxruntime==1.4.4"]
+EXCLUDED = {"openvino-telemetry"}  # openvino names it and works without it
 HEADER = "# Written by `make lock` from pyproject.toml; torch is installed first, the rest with --no-deps.\n"
 
 
@@ -43,7 +44,11 @@ def main() -> None:
 
 def frozen(text: str) -> list[str]:
     """One `name==version` a line; a build's local label (+cpu) is dropped."""
-    return [re.sub(r"\+\w+$", "", line) for line in text.splitlines() if "==" in line]
+    return [
+        re.sub(r"\+\w+$", "", line)
+        for line in text.splitlines()
+        if "==" in line and line.partition("==")[0] not in EXCLUDED
+    ]
 
 
 def write(name: str, lines: list[str]) -> None:
