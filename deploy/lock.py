@@ -28,7 +28,7 @@ def main() -> None:
 
         def pip(*arguments: str) -> str:
             command = [python, "-m", "pip", "--disable-pip-version-check", *arguments]
-            return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
 
         pip("install", next(name for name in project["dependencies"] if name.startswith("torch==")))
         pip("install", *project["dependencies"])
