@@ -5,7 +5,8 @@ Knows: settings, manifests of installed models, health parts, counts of waiting 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,15 +15,20 @@ from django.conf import settings
 from django.db.models import Min, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
-from assistant import activation, engines
+from assistant import activation, egress, engines
 from assistant import health as report
 from assistant.audit.models import AuditCheckpoint
 from assistant.chat.models import Answer, AnswerStatus
 from assistant.documents.models import DocumentVersion, Status
+from assistant.errors import Conflict, NotFound
+from assistant.models import ActivationState
+from inference.errors import InferenceError, ModelNotFound
 
 from . import wording
+
+_ACTIVE = ActivationState.ACTIVE.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class ModelRow:
     name: str
     purpose: str
     detail: str
-    active: bool
+    state: str  # of assistant.models.ActivationState, or "installed"
     size: int = 0
     licence: str = ""
     imported_at: datetime | None = None
@@ -80,44 +86,76 @@ def facts(found: Iterable[report.Part]) -> list[Fact]:
             if checkpoint
             else gettext("none yet"),
         ),
-        Fact(gettext("Loading from the network"), gettext("switched off in every process")),
+        Fact(gettext("Connections to the outside"), _outside()),
     ]
 
 
 def active_models() -> list[ModelRow]:
-    """What answers and what understands meaning, as the settings choose it."""
-    chosen = activation.current()
-    language = activation.active_name()
-    engine = chosen.engine if chosen else settings.ENGINE
-    recipe = chosen.quantization if chosen else settings.QUANTIZATION
-    writer = ModelRow(
-        name=language or gettext("Quotations (no language model)"),
-        purpose=gettext("Writes the answers"),
-        detail=chosen.problem
-        if chosen and chosen.problem
-        else gettext("%(engine)s, quantized as %(recipe)s") % {"engine": engine, "recipe": recipe}
-        if language
-        else gettext("Quotes the sentences that answer, word for word. Needs no graphics card."),
-        active=True,
-    )
+    """What answers and what understands meaning, as it was chosen."""
     meaning = ModelRow(
         name="all-MiniLM-L6-v2",
         purpose=gettext("Finds passages by meaning"),
         detail=gettext("Part of the installation; its checksum is checked before it is loaded."),
-        active=True,
+        state=_ACTIVE,
         licence="Apache-2.0",
     )
-    return [writer, meaning]
+    return [_writer(), meaning]
+
+
+def _writer() -> ModelRow:
+    choice = activation.current()
+    name = activation.active_name()
+    if not name and not (choice is None and settings.ENGINE == "remote"):
+        return ModelRow(
+            name=gettext("Quotations (no language model)"),
+            purpose=gettext("Writes the answers"),
+            detail=gettext("Quotes the sentences that answer, word for word. Needs no graphics card."),
+            state=_ACTIVE,
+        )
+    values = {
+        "engine": choice.engine if choice else settings.ENGINE,
+        "recipe": (choice.quantization if choice else settings.QUANTIZATION) or "–",
+    }
+    return ModelRow(
+        name=name or settings.REMOTE_MODEL,
+        purpose=gettext("Writes the answers"),
+        detail=choice.problem if choice and choice.problem else gettext("%(engine)s, quantized as %(recipe)s") % values,
+        state=choice.state if choice else _ACTIVE,
+    )
+
+
+def activate(name: str, recipe: str) -> None:
+    """Choose an installed model; its files are read and checked first. Raises NotFound, Conflict, Invalid."""
+    with _told():
+        activation.activate(name, quantization=recipe)
+
+
+def verify(name: str) -> int:
+    """Check every file of an installed model against its manifest; how many. Raises NotFound, Conflict."""
+    with _told():
+        return len(engines.store().verify(name).files)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """The library's failures as the product's."""
+    try:
+        yield
+    except ModelNotFound as error:
+        raise NotFound from error
+    except InferenceError as error:
+        raise Conflict(f"{error} {error.hint}".strip(), code="model_refused") from error
 
 
 def installed_models() -> list[ModelRow]:
     """The language models on this machine, from their manifests."""
+    chosen = activation.active_name()
     return [
         ModelRow(
             name=manifest.name,
             purpose=manifest.architecture,
             detail=manifest.source,
-            active=manifest.name == activation.active_name(),
+            state=_ACTIVE if manifest.name == chosen else "installed",
             size=manifest.size,
             licence=manifest.licence,
             imported_at=parse_datetime(manifest.imported_at),
@@ -125,6 +163,20 @@ def installed_models() -> list[ModelRow]:
         )
         for manifest in engines.store().manifests()
     ]
+
+
+def _outside() -> str:
+    """What the guard of this process allows and has refused."""
+    if not egress.in_force():
+        return gettext("not guarded in this process")
+    refused = len(egress.refused())
+    if refused:
+        words = ngettext("%(count)d was tried here and refused", "%(count)d were tried here and refused", refused)
+        return words % {"count": refused}
+    hosts = egress.allowed_hosts()
+    if hosts:
+        return gettext("refused, except to %(hosts)s") % {"hosts": wording.listed(hosts)}
+    return gettext("refused; none was tried")
 
 
 def _waiting(rows: QuerySet[Any]) -> str:

@@ -4,21 +4,54 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
 
+from assistant import activation
 from assistant import health as report
 from assistant.accounts.roles import Duty, require
 
 from . import machinery
-from .pages import actor
+from .pages import acted, actor
 
 
 @require_safe
 def models(request: HttpRequest) -> HttpResponse:
-    """What is active and what is installed, with its recorded evaluation."""
+    """What is active and what is installed."""
     require(actor(request), Duty.MANAGE_MODELS)
-    context = {"active": machinery.active_models(), "installed": machinery.installed_models()}
+    context = {
+        "active": machinery.active_models(),
+        "installed": machinery.installed_models(),
+        "recipes": activation.RECIPES,
+        "quotations": not activation.active_name(),
+    }
     return render(request, "web/models.html", context)
+
+
+@require_POST
+def activate(request: HttpRequest) -> HttpResponse:
+    """Let an installed model write the answers, after every one of its files was checked."""
+    require(actor(request), Duty.MANAGE_MODELS)
+    name, recipe = request.POST.get("name", ""), request.POST.get("recipe", "auto")
+    words = gettext("“%(name)s” is chosen. It answers as soon as the workers have loaded it.") % {"name": name}
+    return acted(request, lambda: machinery.activate(name, recipe), words, reverse("web:models"))
+
+
+@require_POST
+def deactivate(request: HttpRequest) -> HttpResponse:
+    """Back to quotations."""
+    require(actor(request), Duty.MANAGE_MODELS)
+    return acted(request, activation.deactivate, gettext("Answers are quotations again."), reverse("web:models"))
+
+
+@require_POST
+def verify(request: HttpRequest) -> HttpResponse:
+    """Check an installed model's files now."""
+    require(actor(request), Duty.MANAGE_MODELS)
+    name = request.POST.get("name", "")
+    words = gettext("Every file of “%(name)s” is as it was imported.") % {"name": name}
+    return acted(request, lambda: machinery.verify(name), words, reverse("web:models"))
 
 
 @require_safe

@@ -234,6 +234,15 @@ def role_words(role: str) -> str:
     return str(dict(Role.choices).get(role, role))
 
 
+def model_state(state: str) -> dict[str, str]:
+    """A model's state: tone and words."""
+    return {
+        "active": {"tone": "good", "words": gettext("active")},
+        "chosen": {"tone": "busy", "words": gettext("chosen; being loaded")},
+        "failed": {"tone": "bad", "words": gettext("could not be loaded; answers are quotations")},
+    }.get(state, {"tone": "idle", "words": gettext("installed")})
+
+
 def part_words(name: str, facts: dict[str, Any], *, ok: bool) -> str:
     """A health part's sentence, in the reader's language, from its facts."""
     if name == "database":

@@ -82,6 +82,9 @@ MATRIX: dict[str, Row] = {
     "token-revoke": Row("", method="post", args=("number",)),  # nobody has this token
     "preferences": Row(EVERYBODY, method="post", status=302),
     "models": Row(ADMINISTRATOR, refused=403),
+    "models-activate": Row(ADMINISTRATOR, refused=403, method="post", status=404),  # nothing is installed
+    "models-quotations": Row(ADMINISTRATOR, refused=403, method="post", status=302),
+    "models-verify": Row(ADMINISTRATOR, refused=403, method="post", status=404),  # nothing is installed
     "health": Row(ADMINISTRATOR, refused=403),
     "audit": Row("auditor administrator", refused=403),
     "audit-verify": Row("auditor administrator", refused=403, method="post"),

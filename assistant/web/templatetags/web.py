@@ -144,6 +144,7 @@ for _name in (
     "reason_words",
     "scope_words",
     "listed",
+    "model_state",
     "duration",
 ):
     register.filter(_name, getattr(wording, _name))
