@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
-from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -36,12 +35,11 @@ from inference.engines.base import (
 from inference.engines.extractive import ExtractiveEngine
 from inference.errors import InferenceError
 from inference.evidence import EvidenceScorer
-from retrieval import text as analysis
 
-from . import citations, followups, prompting
+from . import citations, followups, history, prompting
 from .closing import Quote, Result, close
+from .material import Material, passage_of, quotable, quote, source
 from .models import Answer, AnswerStatus, Outcome
-from .presentation import present_all
 from .screening import Screen
 from .streaming import Publisher
 from .watch import Ticket
@@ -50,7 +48,6 @@ logger = logging.getLogger(__name__)
 
 PASSAGES = 10
 PER_DOCUMENT = 3
-HISTORY_TURNS = 3
 ANSWER_TOKENS = 512
 LOOK_CHARS = 40  # an answer is searched for parts of the prompt whenever so much was added,
 LOOK_BACK_CHARS = 1000  # together with so much before it
@@ -125,18 +122,6 @@ class _Spoken:
     looked: int = 0  # how far the text was searched for parts of the prompt
 
 
-@dataclass(frozen=True, slots=True)
-class _Material:
-    """What goes to an engine: numbered passages, where each comes from, and the evidence in them."""
-
-    found: tuple[FoundPassage, ...]
-    passages: tuple[Passage, ...]
-    evidence: tuple[Evidence, ...]
-    messages: tuple[Message, ...] = ()
-    inherited: frozenset[UUID] = frozenset()  # documents that earlier turns in `messages` rest on
-    hidden: tuple[str, ...] = ()  # parts of the prompt that must not come out again
-
-
 class _Work:
     """One attempt at one answer."""
 
@@ -153,8 +138,8 @@ class _Work:
     def result(self) -> Result:
         if not has_duty(self._user, Duty.ASK):
             return Result(Outcome.REFUSED, "account_disabled")
-        earlier = _earlier(self._answer)
-        turns = [*_given(self._answer), *_turns(self._user, earlier)]
+        earlier = history.earlier(self._answer)
+        turns = [*history.given(self._answer), *history.turns(self._user, earlier)]
         standalone = followups.contextualize(self._answer.question, turns)
         self._answer.standalone_question = standalone.question
         with self._clock.stage("search"):
@@ -170,7 +155,7 @@ class _Work:
             return self._stopped(_Spoken(), Result(Outcome.CANCELLED))
         if not found:
             return self._ended(Outcome.NOT_FOUND, "no_match" if report.partitions else "nothing_readable")
-        passages = tuple(_passage(item) for item in found)
+        passages = tuple(passage_of(item) for item in found)
         with self._clock.stage("evidence"):
             assessment = self._tools.scorer.assess(standalone.question, passages)
         self._detail["answerable"] = round(assessment.answerable, 4)
@@ -216,7 +201,7 @@ class _Work:
         earlier: Sequence[Answer],
     ) -> Result:
         engine = self._tools.engine
-        quoting = _quotable(found, passages, assessment.evidence)
+        quoting = quotable(found, passages, assessment.evidence)
         if engine.needs_prompt:
             material = self._prompted(question, found, passages, assessment.evidence, earlier)
             try:
@@ -239,22 +224,22 @@ class _Work:
         passages: tuple[Passage, ...],
         evidence: tuple[Evidence, ...],
         earlier: Sequence[Answer],
-    ) -> _Material:
+    ) -> Material:
         """Passages with the best evidence first, as many as the model's context holds, and the prompt around them."""
         engine = cast(prompting.PromptEngine, self._tools.engine)
         order = list(dict.fromkeys([*(item.passage for item in evidence), *range(len(passages))]))
-        history, inherited = _history(self._user, earlier)
-        history = [*(Message(role, text) for role, text in self._answer.context), *history]
+        said, inherited = history.messages(self._user, earlier)
+        given = [Message(role, text) for role, text in self._answer.context]
         prompt = prompting.build(
             question,
             [passages[index] for index in order],
-            history,
+            [*given, *said],
             count=engine.count_tokens,
             budget=engine.context_tokens - ANSWER_TOKENS,
         )
         numbers = {passage.id: number for number, passage in enumerate(prompt.passages)}
         kept = {passages[index].id: found[index] for index in order}
-        return _Material(
+        return Material(
             tuple(kept[passage.id] for passage in prompt.passages),
             prompt.passages,
             tuple(
@@ -267,11 +252,11 @@ class _Work:
             prompt.hidden,
         )
 
-    def _say(self, engine: Engine, question: str, material: _Material) -> Result:
+    def _say(self, engine: Engine, question: str, material: Material) -> Result:
         """Let the engine speak, publish what is certain, and check it all at the end."""
         quoted = not engine.needs_prompt
         self._detail["shown"] = [item.chunk.pk for item in material.found]
-        self._live.publish("sources", [_source(number, item) for number, item in enumerate(material.found, start=1)])
+        self._live.publish("sources", [source(number, item) for number, item in enumerate(material.found, start=1)])
         spoken = _Spoken()
         with self._clock.stage("generate"):
             self._listen(engine, question, material, spoken, quoted)
@@ -284,17 +269,13 @@ class _Work:
             return self._ended(Outcome.NOT_FOUND, "no_evidence", engine)
         return result
 
-    def _listen(
-        self, engine: Engine, question: str, material: _Material, spoken: _Spoken, quoted: bool
-    ) -> None:
+    def _listen(self, engine: Engine, question: str, material: Material, spoken: _Spoken, quoted: bool) -> None:
         request = GenerationRequest(
             question=question,
             passages=material.passages,
             messages=material.messages,
             evidence=material.evidence,
-            options=GenerationOptions(
-                max_new_tokens=ANSWER_TOKENS, deadline_s=float(settings.ANSWER_DEADLINE_SECONDS)
-            ),
+            options=GenerationOptions(max_new_tokens=ANSWER_TOKENS, deadline_s=float(settings.ANSWER_DEADLINE_SECONDS)),
         )
         reader = citations.MarkerReader(len(material.passages))
         screens = {"text": Screen(verbatim=quoted), "thinking": Screen()}
@@ -315,9 +296,7 @@ class _Work:
             spoken.thinking += piece
             self._live.publish("thinking", {"text": piece})
 
-    def _speak(
-        self, piece: str, material: _Material, spoken: _Spoken, quoted: bool, *, last: bool = False
-    ) -> None:
+    def _speak(self, piece: str, material: Material, spoken: _Spoken, quoted: bool, *, last: bool = False) -> None:
         """Publish text, and a citation for every sentence that is complete."""
         if piece:
             self._clock.stages.setdefault("first", self._clock.elapsed())
@@ -335,38 +314,38 @@ class _Work:
             for marker in sentence.markers:
                 if (marker, sentence.text) not in spoken.cited:
                     spoken.cited.add((marker, sentence.text))
-                    quote = _quote(sentence.text, marker, material)
+                    found = quote(sentence.text, marker, material)
                     self._live.publish(
                         "citation",
                         {
                             "marker": marker,
-                            "document": quote.document,
-                            "title": quote.title,
-                            "collection": quote.collection,
-                            "page": quote.page,
-                            "quote": quote.text,
-                            "verified": quote.verified,
+                            "document": found.document,
+                            "title": found.title,
+                            "collection": found.collection,
+                            "page": found.page,
+                            "quote": found.text,
+                            "verified": found.verified,
                         },
                     )
 
-    def _checked(self, engine: Engine, material: _Material, spoken: _Spoken, quoted: bool) -> Result:
+    def _checked(self, engine: Engine, material: Material, spoken: _Spoken, quoted: bool) -> Result:
         """The whole answer, every sentence held against the passages it cites."""
         text = spoken.text.strip()
         sentences: list[tuple[str, tuple[int, ...], bool, int]] = []
         quotes: dict[tuple[int, int, int], Quote] = {}
         with self._clock.stage("check"):
             for sentence in citations.split(text, quoted=quoted):
-                found = [_quote(sentence.text, marker, material) for marker in sentence.markers]
+                found = [quote(sentence.text, marker, material) for marker in sentence.markers]
                 sentences.append(
-                    (sentence.text, sentence.markers, any(quote.verified for quote in found), sentence.breaks)
+                    (sentence.text, sentence.markers, any(item.verified for item in found), sentence.breaks)
                 )
-                for quote in found:
-                    key = (quote.marker, quote.char_start, quote.char_end)
-                    if key not in quotes or quote.verified:
-                        quotes[key] = quote
-        rests_on = {quote.document for quote in quotes.values()}
+                for item in found:
+                    key = (item.marker, item.char_start, item.char_end)
+                    if key not in quotes or item.verified:
+                        quotes[key] = item
+        rests_on = {item.document for item in quotes.values()}
         if not quoted:  # a model may use what it read without saying so
-            rests_on |= {item.chunk.document_id for item in material.found} | material.inherited
+            rests_on |= {found.chunk.document_id for found in material.found} | material.inherited
         self._detail["tokens"] = list(spoken.tokens)
         self._detail["finish"] = spoken.finish
         return Result(
@@ -374,7 +353,7 @@ class _Work:
             text=text,
             thinking=spoken.thinking.strip(),
             sentences=tuple(sentences),
-            quotes=tuple(sorted(quotes.values(), key=lambda quote: (quote.marker, quote.char_start))),
+            quotes=tuple(sorted(quotes.values(), key=lambda item: (item.marker, item.char_start))),
             rests_on=frozenset(rests_on),
             engine=engine.name,
             model=engine.model,
@@ -395,103 +374,3 @@ class _Work:
         return Result(
             outcome, reason, engine=engine.name, model=engine.model, evidence=self._evidence, detail=self._detail
         )
-
-
-# --- values -------------------------------------------------------------------------------------------------------
-
-
-def _passage(item: FoundPassage) -> Passage:
-    chunk = item.chunk
-    return Passage(
-        id=str(chunk.pk),
-        text=chunk.text,
-        title=chunk.document.title,
-        headings=tuple(chunk.headings),
-        score=item.score,
-        sentences=tuple(analysis.sentences(chunk.text)),
-    )
-
-
-def _quotable(
-    found: tuple[FoundPassage, ...], passages: tuple[Passage, ...], evidence: tuple[Evidence, ...]
-) -> _Material:
-    """For quoting: only the passages that hold evidence, numbered in the order in which they will be quoted."""
-    order = list(dict.fromkeys(item.passage for item in evidence))
-    numbers = {old: new for new, old in enumerate(order)}
-    return _Material(
-        tuple(found[index] for index in order),
-        tuple(passages[index] for index in order),
-        tuple(replace(item, passage=numbers[item.passage]) for item in evidence),
-    )
-
-
-def _source(number: int, item: FoundPassage) -> dict[str, Any]:
-    document = item.chunk.document
-    return {
-        "marker": number,
-        "document": document.pk,
-        "title": document.title,
-        "collection": document.collection.slug,
-        "page": item.chunk.page,
-    }
-
-
-def _quote(sentence: str, marker: int, material: _Material) -> Quote:
-    """Where the passage under `marker` supports the sentence, in characters of its page."""
-    item, passage = material.found[marker - 1], material.passages[marker - 1]
-    chunk, document = item.chunk, item.chunk.document
-    support = citations.check(
-        sentence, citations.Source(passage.text, " ".join((passage.title, *passage.headings)))
-    )
-    return Quote(
-        marker=marker,
-        document=document.pk,
-        version=chunk.version_id,
-        chunk=chunk.pk,
-        title=document.title,
-        collection=document.collection.slug,
-        page=chunk.page,
-        text=passage.text[support.start : support.end],
-        char_start=chunk.char_start + support.start,
-        char_end=chunk.char_start + support.end,
-        verified=support.verified,
-        support=support.score,
-    )
-
-
-def _earlier(answer: Answer) -> list[Answer]:
-    """The finished answers before this one in its conversation, from old to new."""
-    rows = Answer.objects.filter(
-        conversation=answer.conversation_id, created_at__lt=answer.created_at, status=AnswerStatus.DONE
-    ).exclude(outcome__in=[Outcome.FAILED, Outcome.REFUSED])
-    return list(rows.order_by("-created_at")[:HISTORY_TURNS])[::-1]
-
-
-def _given(answer: Answer) -> list[followups.Turn]:
-    """The questions that came along with this one, each made to stand alone after those before it."""
-    turns: list[followups.Turn] = []
-    for role, text in answer.context:
-        if role == "user":
-            turns.append(followups.Turn(followups.contextualize(text, turns).question))
-    return turns
-
-
-def _turns(user: Any, earlier: Sequence[Answer]) -> list[followups.Turn]:
-    """Questions are the person's own words; titles come along only while the person may read what they name."""
-    return [
-        followups.Turn(row.standalone_question or row.question, tuple(quote.title for quote in view.citations))
-        for row, view in zip(earlier, present_all(actor=user, answers=earlier), strict=True)
-    ]
-
-
-def _history(user: Any, earlier: Sequence[Answer]) -> tuple[list[Message], frozenset[UUID]]:
-    """Earlier turns as messages, as far as they may still be shown, and the documents they rest on."""
-    messages: list[Message] = []
-    inherited: set[UUID] = set()
-    for row, view in zip(earlier, present_all(actor=user, answers=earlier), strict=True):
-        if view.withheld or view.outcome != Outcome.ANSWERED:
-            continue
-        said = " ".join(sentence.text for sentence in view.sentences)
-        messages += [Message("user", view.question), Message("assistant", said)]
-        inherited.update(row.rests_on.values_list("pk", flat=True))
-    return messages, frozenset(inherited)

@@ -31,9 +31,7 @@ def answered(
 ) -> AnswerView:
     """Ask as `actor` and return the finished answer. `say` hears a sentence when it is answered in this process."""
     with observability.context(actor=f"user:{actor.pk}", role=actor.role, origin=f"command:{origin}"):
-        row, _ = services.ask(
-            actor=actor, question=question, conversation_id=conversation_id, collections=collections
-        )
+        row, _ = services.ask(actor=actor, question=question, conversation_id=conversation_id, collections=collections)
         if health.worker("answers").ok:
             row = services.wait(actor=actor, answer_id=row.pk, seconds=settings.ANSWER_DEADLINE_SECONDS + 10)
         if row.status != AnswerStatus.DONE:

@@ -219,9 +219,7 @@ _MONTHS = {name: number for number, names in enumerate(_MONTH_NAMES.split("|"), 
 _HAN_DIGITS = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _HAN_SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10_000}
 # A number when something is counted by it; elsewhere "一" and its like are mostly parts of words.
-_HAN_NUMBER = re.compile(
-    r"[零〇一二三四五六七八九十百千万两]+(?=[天日年月周季元个名次倍人页小分秒度米公级条份台家位])"
-)
+_HAN_NUMBER = re.compile(r"[零〇一二三四五六七八九十百千万两]+(?=[天日年月周季元个名次倍人页小分秒度米公级条份台家位])")
 _NEGATIONS = re.compile(
     r"\b(?:not|no|never|none|neither|nor|without|cannot|can't|don't|doesn't|isn't|aren't|won't|mustn't|prohibited|forbidden|"
     r"excluded|except|unless)\b|[不未无無没沒]|禁止|除外|不得",

@@ -238,7 +238,7 @@ _IN_A_NAME = re.compile(
 
 
 def _swap_names(body: str, last: str) -> str | None:
-    """"In Rotterdam" takes the place of "in Brno", though neither name is known: the same preposition before a name."""
+    """The same preposition before a name: "in Rotterdam" takes the place of "in Brno", though neither is known."""
     new = _IN_A_NAME.fullmatch(body[:1].lower() + body[1:])
     if new is None:
         return None

@@ -193,9 +193,7 @@ def _paragraph(text: str, start: int, end: int) -> str:
     return (before + text[start:end] + after).strip()
 
 
-def _view(
-    answer: Answer, withheld: str, citations: tuple[CitationView, ...], names: dict[str, str]
-) -> AnswerView:
+def _view(answer: Answer, withheld: str, citations: tuple[CitationView, ...], names: dict[str, str]) -> AnswerView:
     shown = answer.status == AnswerStatus.DONE and not withheld
     feedback = getattr(answer, "feedback", None)
     return AnswerView(

@@ -114,9 +114,7 @@ def ask(
             if earlier := _earlier(actor, key, fingerprint):
                 return _duplicate(answer, earlier), False
             _check_room(actor)
-            answer.conversation = conversation or Conversation.objects.create(
-                owner=actor, title=_title(text.text)
-            )
+            answer.conversation = conversation or Conversation.objects.create(owner=actor, title=_title(text.text))
             answer.save(force_insert=True)
             Conversation.objects.filter(pk=answer.conversation_id).update(updated_at=answer.created_at)
             transaction.on_commit(lambda: dispatch.send(answer.pk))

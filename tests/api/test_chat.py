@@ -37,14 +37,18 @@ def test_question_is_accepted_and_its_answer_read(company, employee):  # noqa: F
     tasks.work(uuid.UUID(body["id"]))
     answer = employee.get(f"/api/v1/answers/{body['id']}/").json()
     assert (answer["status"], answer["outcome"]) == ("done", "answered")
-    assert answer["citations"][0] | {
-        "marker": 1,
-        "document": str(company.travel.pk),
-        "title": "Travel Policy",
-        "page": 1,
-        "quote": "The meal allowance in Germany is 28 euros per day.",
-        "verified": True,
-    } == answer["citations"][0]
+    assert (
+        answer["citations"][0]
+        | {
+            "marker": 1,
+            "document": str(company.travel.pk),
+            "title": "Travel Policy",
+            "page": 1,
+            "quote": "The meal allowance in Germany is 28 euros per day.",
+            "verified": True,
+        }
+        == answer["citations"][0]
+    )
     assert answer["engine"] == "extractive"
     assert answer["timings"]["total"] >= 0
 

@@ -62,9 +62,7 @@ def write_document(where: Collection, title: str, pages: list[str]) -> Document:
     chunks = chunk_document(parsed, count_tokens=embedder.count_tokens)
     vectors = embedder.embed([passage_text(title, chunk.headings, chunk.text) for chunk in chunks])
     with transaction.atomic():
-        document = Document.objects.create(
-            collection=where, scope=where.scopes.get(key=""), title=title
-        )
+        document = Document.objects.create(collection=where, scope=where.scopes.get(key=""), title=title)
         version = DocumentVersion.objects.create(
             document=document,
             number=1,

@@ -122,8 +122,13 @@ def test_disabled_person_gets_no_answer(company, people):
 
 def test_language_model_sentences_are_checked_one_by_one(company, people):
     model = ScriptedModel(
-        ["In Germany you get 28 euros ",
-         "per day for meals [", "1]. In France it is 50 ", "euros per day ［1］.", " Enjoy! [9]"]
+        [
+            "In Germany you get 28 euros ",
+            "per day for meals [",
+            "1]. In France it is 50 ",
+            "euros per day ［1］.",
+            " Enjoy! [9]",
+        ]
     )
     answer = asked(people.employee, GERMANY, tools=with_engine(model))
     view = shown(people.employee, answer)

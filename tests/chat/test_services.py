@@ -67,9 +67,7 @@ def _in_parallel(number, call):
 
 
 def test_same_key_in_parallel_gives_one_answer(company, people):
-    results = _in_parallel(
-        8, lambda: services.ask(actor=people.employee, question=GERMANY, idempotency_key="same")
-    )
+    results = _in_parallel(8, lambda: services.ask(actor=people.employee, question=GERMANY, idempotency_key="same"))
     assert len({answer.pk for answer, _ in results}) == 1
     assert sum(new for _, new in results) == 1
     assert Answer.objects.count() == 1

@@ -151,9 +151,7 @@ def test_killed_worker_process_loses_nothing(company, people):
     """A process that holds the lease is killed with SIGKILL; another finishes the answer when the lease is over."""
     answer = queued(people)
     script = textwrap.dedent(_VICTIM).format(database=str(settings.DATABASES["default"]["NAME"]), answer=str(answer.pk))
-    victim = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=settings.BASE_DIR
-    )
+    victim = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=settings.BASE_DIR)
     try:
         assert victim.stdout.readline().strip() == "working"
         tasks.work(answer.pk)  # nothing to take: the lease is held
