@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from assistant.leases import LeaseLost
 
-from .models import DocumentVersion
+from .models import DocumentVersion, Status
 
 logger = logging.getLogger(__name__)
 
@@ -106,5 +106,6 @@ class Pulse:
 
     def _write(self, news: dict[str, object]) -> int:
         until = timezone.now() + timedelta(seconds=LEASE_SECONDS)
-        mine = DocumentVersion.objects.filter(pk=self._version.pk, fence=self._version.fence)
+        # A late beat must not touch a row that the job itself has just finished.
+        mine = DocumentVersion.objects.filter(pk=self._version.pk, fence=self._version.fence, status=Status.PROCESSING)
         return mine.update(lease_until=until, **news)

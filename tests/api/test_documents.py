@@ -216,7 +216,7 @@ def test_document_grants_restrict_with_ids_that_stay(clients, world, people):  #
 
 
 def sees(client, key) -> bool:
-    return client.get(f"{API}documents/{key}/").status_code == 200
+    return bool(client.get(f"{API}documents/{key}/").status_code == 200)
 
 
 def test_patch_renames_dates_and_moves(clients, world):  # noqa: F811

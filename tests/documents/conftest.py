@@ -59,6 +59,7 @@ class World:
 
     def upload(self, collection: Collection, name: str, content: bytes, *, actor: User | None = None) -> Document:
         who = actor or self.people.administrator
+        assert isinstance(who, User)
         document, _ = services.upload(actor=who, collection=collection, file=io.BytesIO(content), filename=name)
         return document
 

@@ -227,6 +227,7 @@ def test_the_pulse_renews_the_lease_shows_progress_and_notices_a_lost_fence(worl
     monkeypatch.setattr("assistant.documents.pulse._TICK", 0.02)
     pk = world.upload(world.handbook, "travel.md", POLICY).latest.pk
     version = leases.claim(DocumentVersion.objects.all(), pk, seconds=1)
+    DocumentVersion.objects.update(status=Status.PROCESSING)
     with Pulse(version) as pulse:
         pulse.stage("parsing")
         pulse.pages(3, 10)
@@ -240,6 +241,14 @@ def test_the_pulse_renews_the_lease_shows_progress_and_notices_a_lost_fence(worl
         wait_for(pulse._lost.is_set)
         with pytest.raises(leases.LeaseLost):
             pulse.check()
+
+
+def test_a_late_beat_leaves_a_finished_row_alone(world):
+    document = world.ready(world.handbook, "travel.md", POLICY)
+    version = document.latest
+    assert Pulse(version)._write({"stage": "indexing", "progress": 0.95}) == 0
+    version.refresh_from_db()
+    assert (version.stage, version.progress, version.lease_until) == ("", 1.0, None)
 
 
 def test_the_sweeper_sends_lost_jobs_again_and_leaves_held_ones(world):

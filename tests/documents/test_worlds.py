@@ -12,6 +12,7 @@ import io
 import json
 import os
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from assistant import leases
 from assistant.accounts.models import Membership, Team, User
 from assistant.accounts.roles import Role
 from assistant.documents import index_events, ingestion, search_tasks, services
@@ -59,7 +61,7 @@ EMBEDDER = HashingEmbedder()
 
 def finish(version: DocumentVersion, text: str, title: str) -> None:
     """What a worker does once a file is parsed: the real claim and the real commit."""
-    job = ingestion.leases.claim(DocumentVersion.objects.filter(status=Status.QUEUED), version.pk, seconds=20)
+    job = leases.claim(DocumentVersion.objects.filter(status=Status.QUEUED), version.pk, seconds=20)
     assert job is not None
     page = ParsedPage(1, text)
     passages = [Passage(0, 1, (), 0, len(text), text)]
@@ -82,7 +84,7 @@ def new_searcher(folder) -> Searcher:
 class Held:
     """What the oracle knows of one document."""
 
-    key: object
+    key: UUID
     collection: str
     text: str
     restricted: set[str] | None = None  # principals, or None: the collection's
@@ -102,7 +104,7 @@ class Oracle:
         mine = {"everyone", f"user:{person}"} | {f"team:{t}" for t, members in self.teams.items() if person in members}
         return bool(named & mine)
 
-    def readable(self, person: str) -> set[object]:
+    def readable(self, person: str) -> set[UUID]:
         return {held.key for held in self.documents.values() if self.reads(person, held)}
 
 
@@ -127,7 +129,7 @@ class Company(RuleBasedStateMachine):
 
         self.folder = tempfile.TemporaryDirectory()
         self.block = transaction.atomic()
-        self.block._from_testcase = True  # an audit intent commits alone, which a test case may contain
+        self.block._from_testcase = True  # type: ignore[attr-defined]  # an audit intent commits alone, which a test case may contain
         self.block.__enter__()
         self.oracle = Oracle(
             teams={team: set() for team in TEAMS},
