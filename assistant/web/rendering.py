@@ -14,7 +14,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 Kind = Literal["p", "ul", "ol"]
 
 _BULLET = re.compile(r"^\s*[-*•]\s+")
-_NUMBER = re.compile(r"^\s*\d{1,3}[.)、]\s+")
+_NUMBER = re.compile(r"^\s*(\d{1,3})[.)、]\s+")
 _OPENING = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)、])\s*$")  # a list sign that was split off as a sentence of its own
 
 
@@ -42,11 +42,20 @@ class Sentence:
 
 
 @dataclass(slots=True)
+class Line:
+    """A line of a paragraph or an entry of a list. `number` is the one that a numbered entry had in the text: a
+    quotation that begins at step 2 stays step 2."""
+
+    sentences: list[Sentence]
+    number: int | None = None
+
+
+@dataclass(slots=True)
 class Block:
     """A paragraph (an item per line) or a list (an item per entry)."""
 
     kind: Kind
-    items: list[list[Sentence]] = field(default_factory=list)
+    items: list[Line] = field(default_factory=list)
 
 
 def blocks(parts: Sequence[Part]) -> list[Block]:
@@ -62,21 +71,20 @@ def blocks(parts: Sequence[Part]) -> list[Block]:
         if starts_line and _OPENING.match(text):
             sign = text.rstrip() + " "
             continue
-        kind: Kind = (
-            "ul" if starts_line and _BULLET.match(text) else "ol" if starts_line and _NUMBER.match(text) else "p"
-        )
+        bullet, number = (_BULLET.match(text), _NUMBER.match(text)) if starts_line else (None, None)
         sentence = Sentence(text, part.markers, part.verified, gap=False)
-        if kind != "p":
-            text = (_BULLET if kind == "ul" else _NUMBER).sub("", text)
+        if entry := bullet or number:
+            kind: Kind = "ul" if bullet else "ol"
             if not result or result[-1].kind != kind:
                 result.append(Block(kind))
-            result[-1].items.append([replace(sentence, text=text)])
+            shown = replace(sentence, text=text[entry.end() :])
+            result[-1].items.append(Line([shown], int(number.group(1)) if number else None))
         elif starts_line and (starts_block or not result or result[-1].kind != "p"):
-            result.append(Block("p", [[sentence]]))
+            result.append(Block("p", [Line([sentence])]))
         elif starts_line:
-            result[-1].items.append([sentence])
+            result[-1].items.append(Line([sentence]))
         else:
-            line = result[-1].items[-1]
+            line = result[-1].items[-1].sentences
             line.append(replace(sentence, gap=_needs_gap(line[-1].text, text)))
         starts_line = starts_block = False
     return result
@@ -121,6 +129,8 @@ def around(text: str, quote: str, room: int = 180) -> tuple[str, str, str]:
     at = text.find(quote)
     if at < 0 or not quote:
         return "", quote or text, ""
+    if any("\u3400" <= character <= "\u9fff" for character in quote):  # Chinese says twice as much in as many characters
+        room //= 2
     before, after = text[:at], text[at + len(quote) :]
     if len(before) > room:
         before = "… " + _from_word(before[-room:])

@@ -16,7 +16,9 @@ class Part:
 
 
 def shape(parts: list[Part]) -> list[tuple[str, list[list[str]]]]:
-    return [(block.kind, [[s.text for s in line] for line in block.items]) for block in rendering.blocks(parts)]
+    return [
+        (block.kind, [[s.text for s in line.sentences] for line in block.items]) for block in rendering.blocks(parts)
+    ]
 
 
 def test_sentences_on_one_line_share_a_paragraph():
@@ -39,14 +41,19 @@ def test_a_number_that_was_split_off_still_opens_its_entry():
     ]
 
 
+def test_numbered_entries_keep_the_number_of_the_document():
+    block = rendering.blocks([Part("2. Open it."), Part("4. Close it.", breaks=1)])[0]
+    assert [line.number for line in block.items] == [2, 4]
+
+
 def test_markup_in_model_text_stays_text():
     text = "<b>bold</b> **bold** [link](http://example.test) # heading"
     assert shape([Part(text)]) == [("p", [[text]])]
 
 
 def test_chinese_sentences_follow_without_a_space_and_english_ones_with():
-    chinese = rendering.blocks([Part("第一句。"), Part("第二句。")])[0].items[0]
-    english = rendering.blocks([Part("One."), Part("Two.")])[0].items[0]
+    chinese = rendering.blocks([Part("第一句。"), Part("第二句。")])[0].items[0].sentences
+    english = rendering.blocks([Part("One."), Part("Two.")])[0].items[0].sentences
     assert (chinese[1].gap, english[1].gap) == (False, True)
 
 

@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 
 const BULLET = /^\s*(?:[-*•])\s+/;
-const NUMBER = /^\s*\d{1,3}[.)、]\s+/;
+const NUMBER = /^\s*(\d{1,3})[.)、]\s+/;
 
 /** Text with its [n] markers as links to the source cards of this answer. */
 export function inline(text, prefix) {
@@ -32,7 +32,8 @@ export function blocks(text, prefix) {
     if (kind) {
       flush();
       if (list?.localName !== kind) result.push((list = el(kind)));
-      list.append(el("li", { dir: "auto" }, ...inline(line.replace(kind === "ul" ? BULLET : NUMBER, ""), prefix)));
+      const number = NUMBER.exec(line)?.[1]; // a quotation that begins at step 2 stays step 2
+      list.append(el("li", { dir: "auto", value: kind === "ol" && number }, ...inline(line.replace(kind === "ul" ? BULLET : NUMBER, ""), prefix)));
     } else {
       list = null;
       if (line.trim()) paragraph.push(line);
