@@ -1,4 +1,4 @@
-"""Addresses of signing in: the few of allauth's views that this product uses. Nobody signs up or resets by mail here."""
+"""Addresses of signing in: the few of allauth's views that this product uses. No sign-up, no reset by mail here."""
 
 from __future__ import annotations
 
