@@ -38,6 +38,12 @@ if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """The processes that run tests in parallel begin as this one did: they read the lines above before the settings."""
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     """A real redis-server for this test process; the URL. Local socket only."""

@@ -129,7 +129,7 @@ def around(text: str, quote: str, room: int = 180) -> tuple[str, str, str]:
     at = text.find(quote)
     if at < 0 or not quote:
         return "", quote or text, ""
-    if any("\u3400" <= character <= "\u9fff" for character in quote):  # Chinese says twice as much in as many characters
+    if any("\u3400" <= character <= "\u9fff" for character in quote):  # says twice as much in as many
         room //= 2
     before, after = text[:at], text[at + len(quote) :]
     if len(before) > room:

@@ -42,7 +42,7 @@ def test_world_readable_data_is_refused(settings, tmp_path):
     settings.DATA_DIR = tmp_path / "data"
     settings.DATA_DIR.mkdir(mode=0o755)
     settings.DATA_DIR.chmod(0o755)
-    with pytest.raises(ImproperlyConfigured, match="E009.*chmod"):
+    with pytest.raises(ImproperlyConfigured, match=r"E009.*chmod"):
         checks.refuse_unsafe_start()
 
 
