@@ -71,6 +71,7 @@ def train(loaded, examples, steps):
     """Next-token loss on the answers; delimiters are drawn anew each time, as the product draws them."""
     optimizer = torch.optim.AdamW(loaded.model.parameters(), lr=3e-3)
     loaded.model.train().requires_grad_(True)
+    losses = []
     for step in range(steps):
         prompt, boundary, answer = examples[step % len(examples)]
         before = loaded.tokenizer(prompt.replace(boundary, secrets.token_hex(8)))["input_ids"]
@@ -80,7 +81,8 @@ def train(loaded, examples, steps):
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        if step > 20 and loss < 0.01 and step % len(examples) == 0:
+        losses.append(loss.item())
+        if step > 20 and max(losses[-8:]) < 0.01:  # learnt for whatever delimiters are drawn
             break
     loaded.model.eval().requires_grad_(False)
 
@@ -120,7 +122,7 @@ def test_a_trained_model_answers_with_checked_citations_and_an_untrained_one_doe
         boundary = re.search(r"<<passage-(\w+)>>", text).group(1)
         marker = next(at for at, p in enumerate(request.passages, start=1) if TAUGHT[question] in p.text)
         examples.append((text, boundary, f"{TAUGHT[question]} [{marker}]"))
-    train(loaded, examples, 160)
+    train(loaded, examples, 400)
     taught, steps = answers(people, loaded)
     for question, view in taught.items():
         assert view.outcome == Outcome.ANSWERED, json.dumps(view.evidence)
