@@ -325,6 +325,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "assistant.api.schema.add_problems",
     ],
     "SCHEMA_PATH_PREFIX": "/(api/)?v1/",
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": ["employee", "curator", "auditor", "administrator"],
+        "DocumentStatusEnum": ["queued", "processing", "ready", "quarantined", "failed"],
+        "AnswerStatusEnum": "assistant.chat.models.AnswerStatus",
+        "MessageRoleEnum": ["system", "developer", "user", "assistant", "tool", "function"],
+    },
 }
 
 DEMO = env_bool("DEMO", True)  # load the demo company when the database is empty
@@ -333,7 +339,7 @@ DEMO = env_bool("DEMO", True)  # load the demo company when the database is empt
 # extractive; transformers (MODEL on this machine); remote (REMOTE_URL); auto: transformers when MODEL is set
 ENGINE = env("ENGINE", "extractive")
 MODEL = env("MODEL")  # a name from `manage.py models list`
-QUANTIZATION = env("QUANTIZATION", "nf4")  # none, int8 or nf4
+QUANTIZATION = env("QUANTIZATION", "nf4")  # auto, none, int8, nf4 or dynamic8 (inference.quantization)
 REMOTE_URL = env("REMOTE_URL")  # an OpenAI-compatible server inside the network, up to /v1
 REMOTE_MODEL = env("REMOTE_MODEL")
 REMOTE_KEY = env_or_file("REMOTE_KEY")

@@ -48,7 +48,9 @@ def build_encoder(weights: Path) -> Any:
 
     with safe_open(weights, "np") as stored:
         tensors: dict[str, NDArray[np.float32]] = {
-            name: stored.get_tensor(name) for name in stored.keys() if not name.startswith("pooler.")  # noqa: SIM118
+            name: stored.get_tensor(name)
+            for name in stored.keys()  # noqa: SIM118 - not a mapping
+            if not name.startswith("pooler.")
         }
 
     def const(value: Any, kind: type = np.float32) -> Any:
@@ -82,9 +84,7 @@ def build_encoder(weights: Path) -> Any:
     attention_mask = op.unsqueeze(hidden_keys, const([1, 2], np.int64))
     for index in range(LAYERS):
         layer = f"encoder.layer.{index}"
-        query, key, value = (
-            heads(linear(x, f"{layer}.attention.self.{part}")) for part in ("query", "key", "value")
-        )
+        query, key, value = (heads(linear(x, f"{layer}.attention.self.{part}")) for part in ("query", "key", "value"))
         weighted = op.scaled_dot_product_attention(query, key, value, attention_mask)
         merged = op.reshape(
             op.transpose(weighted, const([0, 2, 1, 3], np.int64)), const([0, 0, HIDDEN], np.int64), True

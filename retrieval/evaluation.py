@@ -161,13 +161,9 @@ class Collection:
 
     def _ranked(self, leg: str, text: str, vector: NDArray[np.float32]) -> list[str]:
         weight = {"bm25": 0.0, "dense": 1.0}.get(leg)
-        hits = self.replica.search(
-            text, vector, partitions=[0], limit=DEPTH, per_document=1, dense_weight=weight
-        )
+        hits = self.replica.search(text, vector, partitions=[0], limit=DEPTH, per_document=1, dense_weight=weight)
         if leg == "hybrid+rerank":
-            candidates = [
-                Candidate(self.passages[hit.chunk_id], hit.score) for hit in hits
-            ]
+            candidates = [Candidate(self.passages[hit.chunk_id], hit.score) for hit in hits]
             hits = [hits[place] for place in self.reranker.order(text, vector, candidates)]
         return [hit.document_id for hit in hits]
 

@@ -107,9 +107,7 @@ class Reranker:
         self._embedder = embedder
         self._depth = depth
 
-    def order(
-        self, question: str, vector: NDArray[np.floating], candidates: Sequence[Candidate]
-    ) -> list[int]:
+    def order(self, question: str, vector: NDArray[np.floating], candidates: Sequence[Candidate]) -> list[int]:
         """Places of the candidates, best first. `vector` is the question's embedding, unit length.
 
         Candidates behind the first `depth`, taken in the given order, keep their order behind the others.

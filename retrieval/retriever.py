@@ -188,9 +188,7 @@ class Replica:
         by_words = _lexical_candidates(selections, lexical, depth)
         rows = [np.union1d(a, b) for a, b in zip(by_meaning, by_words, strict=True)]
         dense = [s.part.segment.dense.exact(query, r) for s, r in zip(selections, rows, strict=True)]
-        words = [
-            np.zeros(len(r)) if scores is None else scores[r] for scores, r in zip(lexical, rows, strict=True)
-        ]
+        words = [np.zeros(len(r)) if scores is None else scores[r] for scores, r in zip(lexical, rows, strict=True)]
         fused = fuse(np.concatenate(dense), np.concatenate(words), share)
         parts = np.repeat(np.arange(len(rows)), [len(part_rows) for part_rows in rows])
         starts = np.cumsum([0, *(len(part_rows) for part_rows in rows)])

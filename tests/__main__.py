@@ -34,6 +34,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="assistant-check-") as data:
         checks = [
             ("lint", [str(BIN / "ruff"), "check", "."], {}),
+            ("format", [str(BIN / "ruff"), "format", "--check", "."], {}),
             ("types", [str(BIN / "mypy"), "assistant", "retrieval", "inference"], {"ASSISTANT_DATA_DIR": data}),
             ("import contracts", [str(BIN / "lint-imports")], {}),
             (
@@ -46,6 +47,7 @@ def main() -> int:
                 [PYTHON, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
                 {
                     "ASSISTANT_DATA_DIR": data,
+                    "DATABASE_URL": "postgres://assistant@database/assistant",
                     "SITE_URL": "https://assistant.company.example",
                     "ALLOWED_HOSTS": "assistant.company.example",
                 },

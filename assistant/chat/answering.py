@@ -276,6 +276,7 @@ class _Work:
             messages=material.messages,
             evidence=material.evidence,
             options=GenerationOptions(max_new_tokens=ANSWER_TOKENS, deadline_s=float(settings.ANSWER_DEADLINE_SECONDS)),
+            caller=str(self._user.pk),
         )
         reader = citations.MarkerReader(len(material.passages))
         screens = {"text": Screen(verbatim=quoted), "thinking": Screen()}

@@ -54,9 +54,7 @@ class DenseIndex:
         for number in range(lists):
             start, end = int(self._starts[number]), int(self._starts[number + 1])
             codes = data[start:end].view(np.uint8)
-            inverted.add_entries(
-                number, end - start, faiss.swig_ptr(ids[start:end]), faiss.swig_ptr(codes.reshape(-1))
-            )
+            inverted.add_entries(number, end - start, faiss.swig_ptr(ids[start:end]), faiss.swig_ptr(codes.reshape(-1)))
         self._index.ntotal = rows
         self._views: list[NDArray[np.float16] | None] = [None] * lists
 

@@ -75,9 +75,7 @@ class LexicalIndex:
         return cls._pack(terms, merged >> np.uint64(8), merged & np.uint64(MAX_COUNT))
 
     @classmethod
-    def _pack(
-        cls, terms: NDArray[np.uint64], keys: NDArray[np.uint64], counts: NDArray[np.uint64]
-    ) -> LexicalIndex:
+    def _pack(cls, terms: NDArray[np.uint64], keys: NDArray[np.uint64], counts: NDArray[np.uint64]) -> LexicalIndex:
         """`keys` are (index into `terms`) << 16 | row, ascending. Terms without postings are dropped."""
         sizes = np.bincount((keys >> np.uint64(16)).astype(np.int64), minlength=len(terms))
         used = sizes > 0

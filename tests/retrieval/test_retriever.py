@@ -34,9 +34,7 @@ def replica_of(changes):
     replica = Replica(DIMENSION, "test", OPTIONS)
     for number, partition, passages in changes:
         name = f"d{number}"
-        replica.apply(
-            name, [record(name, i, partition, text, seed) for i, (text, seed) in enumerate(passages)]
-        )
+        replica.apply(name, [record(name, i, partition, text, seed) for i, (text, seed) in enumerate(passages)])
     return replica
 
 
@@ -194,9 +192,7 @@ def test_compaction_and_purge_beside_updates_change_no_result(monkeypatch):
     for _ in range(150):
         name = f"d{random.integers(1, 40)}"
         words = [" ".join(random.choice(WORDS, 4)) for _ in range(int(random.integers(0, 4)))]
-        world[name] = [
-            record(name, i, 1, w, i) for i, w in enumerate(words)
-        ]
+        world[name] = [record(name, i, 1, w, i) for i, w in enumerate(words)]
         replica.apply(name, world[name])
     stop.set()
     keeper.join()

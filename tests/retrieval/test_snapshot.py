@@ -16,9 +16,7 @@ def replica():
     for number in range(30):
         passages = range(int(random.integers(1, 5)))
         words = [" ".join(random.choice(WORDS, 6)) for _ in passages]
-        replica.apply(
-            f"d{number}", [record(f"d{number}", i, number % 4, words[i], number + i) for i in passages]
-        )
+        replica.apply(f"d{number}", [record(f"d{number}", i, number % 4, words[i], number + i) for i in passages])
     replica.apply("d3", [])
     replica.seq = 31
     return replica
