@@ -26,6 +26,7 @@ import numpy.typing as npt
 from inference.engines.base import Passage
 from inference.evidence import ANSWERABLE_THRESHOLD, EvidenceScorer
 from inference.reading.splitting import split
+from inference.training.cosines import Encoder
 from inference.training.qa import Example, Splitter, holds, load
 from inference.training.retrieval import Bm25
 
@@ -139,10 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path.name.removesuffix(".questions.jsonl") for path in given.data.glob("*.questions.jsonl")
     )
 
-    def unused(texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        raise RuntimeError("the reader needs no embeddings")
-
-    scorer = EvidenceScorer(unused, encoder=given.encoder)
+    scorer = EvidenceScorer(Encoder(given.encoder), encoder=given.encoder)
     report = {}
     for name in names:
         examples = [

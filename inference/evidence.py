@@ -2,8 +2,9 @@
 
 Used for every engine before anything is generated: the evidence is what an answer may rest on, and a low
 ``answerable`` means that the honest answer is "the documents do not say". Words choose which sentences are read, a
-trained reader over the packaged encoder (``inference.reading``) reads question and sentences together, and a
-calibration turns what it saw into one probability. Knows no index and no product.
+trained reader over the packaged encoder (``inference.reading``) reads question and sentences together, the cosine of
+the few it puts first adds what paraphrases share, and a calibration turns all of it into one probability. Knows no
+index and no product.
 
 What ``ANSWERABLE_THRESHOLD`` costs and saves is measured in ``inference/reading/CARD.md`` (risk and coverage).
 """
@@ -26,7 +27,7 @@ from inference.reading.reader import DEFAULT_BUDGET, Reader
 
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
-ANSWERABLE_THRESHOLD = 0.45
+ANSWERABLE_THRESHOLD = 0.3
 # A part number, a form, a paragraph: letters and digits in one word. When it stands in no passage, whatever is said
 # there is said of something else; public question sets hold too few of these for the reader to learn it.
 _CODE = re.compile(
@@ -64,9 +65,9 @@ class SelectionOptions:
 class EvidenceScorer:
     """Chooses evidence. May be called from several threads.
 
-    With ``encoder`` (the folder of all-MiniLM-L6-v2) the trained reader is used and ``embed`` is not called.
-    Without it, sentences are scored by words and by the cosine of ``embed`` (L2-normalised rows ``(n, d)``), which is
-    clearly worse: for tests, and where the encoder is not the one the reader was trained over.
+    ``embed`` gives L2-normalised rows ``(n, d)`` of all-MiniLM-L6-v2. With ``encoder`` (the folder of that model) the
+    trained reader is used, and ``embed`` sees the question and six sentences. Without it, sentences are scored by
+    words and cosine alone, which is clearly worse: for where the encoder is not the one the reader was trained over.
     """
 
     def __init__(
@@ -102,7 +103,9 @@ class EvidenceScorer:
             prior = self._linear.prior(query, features)
             facts = answer_features(query, passages, sentences, features, prior)
             reading = self._reader.read(query, passages, sentences, features, prior, facts)
-            logits, answerable = reading.sentences, reading.answerable
+            first = self._reader.first(reading)
+            cosines = self._cosine(question, [sentences[index].text for index in first])
+            logits, answerable = self._reader.conclude(query, reading, dict(zip(first, cosines, strict=True)))
         if names_unknown_code(question, passages):
             answerable *= MISSING_CODE_FACTOR
         chances = np.exp(logits - logits.max())
@@ -112,11 +115,14 @@ class EvidenceScorer:
         """Cosine to the question of the sentences that share most words with it; the others get the least seen."""
         covers = np.asarray([query.soft_coverage(frozenset(words.terms(item.text))) for item in sentences])
         chosen = np.argsort(-covers, kind="stable")[: self._options.embed_limit]
-        vectors = self._embed([query.text, *(sentences[int(index)].text for index in chosen)])
-        found = vectors[1:].astype(np.float64) @ vectors[0].astype(np.float64)
-        cosines = np.full(len(sentences), float(found.min()))
+        found = self._cosine(query.text, [sentences[int(index)].text for index in chosen])
+        cosines = np.full(len(sentences), min(found))
         cosines[chosen] = found
         return cosines
+
+    def _cosine(self, question: str, texts: Sequence[str]) -> list[float]:
+        vectors = self._embed([question, *texts]).astype(np.float64)
+        return [float(value) for value in vectors[1:] @ vectors[0]]
 
     def _select(self, sentences: Sequence[Sentence], chances: Floats) -> tuple[Evidence, ...]:
         order = np.argsort(-chances, kind="stable")

@@ -1,62 +1,63 @@
-"""From what the reader and the words say to one probability that the quotations answer the question.
+"""From what the reader and the encoder say to one probability that the quotations answer the question.
 
-A small network of one hidden layer over standardised numbers, fitted on questions whose articles the reader had not
-seen (``inference.training.finish``). Pure numpy; its weights are part of ``reader.json``.
+A logistic regression over five numbers, fitted on questions whose articles the reader had not seen
+(``inference.training.finish``). How many words question and answer share is left out on purpose: it sharpens the
+probability on public sets, whose questions copy words, and misjudges the paraphrases that colleagues write. Pure
+numpy; its weights are part of ``reader.json``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from inference.errors import ModelCorrupt
-from inference.reading.features import ANSWER_FEATURES, Floats
+from inference.reading.features import Floats
 
-SKIPPED = 3
-INPUTS = ("answer", "margin", "gap", "share", *ANSWER_FEATURES[SKIPPED:])
+WEIGHED = 6
+INPUTS = ("answer", "margin", "gap", "share", "cosine")
 
 
-def inputs(answer: float, margin: float, logits: Floats, facts: Floats) -> Floats:
-    """The calibration's numbers, shape ``(len(INPUTS),)``: the reader's logits, how far the best sentence leads, and
-    the facts of ``answer_features``.
+def inputs(answer: float, margin: float, logits: Floats, cosine: float) -> Floats:
+    """The calibration's numbers, shape ``(len(INPUTS),)``: the reader's logits, how far the best of the ``WEIGHED``
+    sentences leads, and its cosine to the question.
     """
-    top = np.sort(logits)[::-1][:2]
+    top = np.sort(logits)[::-1]
     gap = min(float(top[0] - top[1]), 10.0) if len(top) > 1 else 10.0
     share = 1.0 / float(np.exp(logits - top[0]).sum())
-    return np.concatenate(([answer, margin, gap, share], facts[SKIPPED:]))
+    return np.asarray((answer, margin, gap, share, cosine))
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Weights: ``hidden (k, h)``, ``hidden_bias (h,)``, ``out (h,)``, ``bias``; inputs are ``(x - mean) / scale``."""
+    """``weights (k,)`` and ``bias`` over inputs standardised by ``mean`` and ``scale``; ``latin`` and ``cjk`` are how
+    much a cosine adds to a sentence's logit, by the script of the question.
+    """
 
     mean: Floats
     scale: Floats
-    hidden: Floats
-    hidden_bias: Floats
-    out: Floats
+    weights: Floats
     bias: float
+    latin: float
+    cjk: float
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Calibration:
         """From the ``calibration`` object of ``reader.json``. Raises ``ModelCorrupt`` when it does not fit."""
         try:
-            rows: Sequence[Floats] = [
-                np.asarray(data[name], dtype=np.float64) for name in ("mean", "scale", "hidden", "hidden_bias", "out")
-            ]
-            found = cls(rows[0], rows[1], rows[2], rows[3], rows[4], float(data["bias"]))
+            mean, scale, weights = (np.asarray(data[name], dtype=np.float64) for name in ("mean", "scale", "weights"))
+            found = cls(mean, scale, weights, float(data["bias"]), float(data["latin"]), float(data["cjk"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelCorrupt(f"reader.json cannot be read: {error}", file="reader.json") from error
-        width = len(found.out)
-        if found.mean.shape != (len(INPUTS),) or found.hidden.shape != (len(INPUTS), width):
+        if any(row.shape != (len(INPUTS),) for row in (mean, scale, weights)):
             raise ModelCorrupt("reader.json was made for other inputs", file="reader.json")
         return found
 
     def probability(self, values: Floats) -> float:
         """Probability, 0 to 1."""
-        state = np.tanh((values - self.mean) / self.scale @ self.hidden + self.hidden_bias)
-        return 1.0 / (1.0 + math.exp(-float(np.clip(state @ self.out + self.bias, -30.0, 30.0))))
+        logit = float((values - self.mean) / self.scale @ self.weights) + self.bias
+        return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))

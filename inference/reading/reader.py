@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -22,7 +23,7 @@ from transformers import BertConfig, BertModel
 
 from inference.engines.base import Passage
 from inference.errors import ModelCorrupt, ModelNotFound
-from inference.reading.calibration import Calibration, inputs
+from inference.reading.calibration import WEIGHED, Calibration, inputs
 from inference.reading.features import Floats, Query, Sentence
 from inference.reading.network import LowRank, ReaderNetwork, adapt, collate
 from inference.reading.window import character_table, load_tokenizer, pack
@@ -34,11 +35,12 @@ UNREAD = -12.0
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What the reader says. ``sentences (n,)``: a logit for every candidate, ``UNREAD`` below the best for those
-    that did not fit into the window; ``answerable``: calibrated probability that the first two of them answer.
+    that did not fit into the window; ``answer``: logit that there is an answer; ``margin``: best span against none.
     """
 
     sentences: Floats
-    answerable: float
+    answer: float
+    margin: float
 
 
 def fast_bfloat16() -> bool:
@@ -160,8 +162,26 @@ class Reader:
         scores[window.sentences] = found
         start, end = out["start"][0], out["end"][0]
         margin = float(start[1:].max() + end[1:].max() - start[0] - end[0])
-        values = inputs(float(out["answer"][0]), margin, found, facts)
-        return Reading(scores, self._calibration.probability(values))
+        return Reading(scores, float(out["answer"][0]), margin)
+
+    def conclude(self, query: Query, reading: Reading, cosines: dict[int, float]) -> tuple[Floats, float]:
+        """Weigh in the cosines of the sentences of ``first(reading)``: new logits ``(n,)``, and the calibrated
+        probability that the first two of them answer.
+        """
+        scores = reading.sentences.copy()
+        least = min(cosines.values())
+        share = self._calibration.cjk if query.cjk else self._calibration.latin
+        for index in range(len(scores)):
+            scores[index] += share * cosines.get(index, least)
+        chosen = np.asarray([scores[index] for index in cosines])
+        best = max(cosines, key=lambda index: (float(scores[index]), -index))
+        values = inputs(reading.answer, reading.margin, chosen, cosines[best])
+        return scores, self._calibration.probability(values)
+
+    @staticmethod
+    def first(reading: Reading) -> list[int]:
+        """The sentences whose cosines are worth their time: the ``WEIGHED`` best."""
+        return [int(index) for index in np.argsort(-reading.sentences, kind="stable")[:WEIGHED]]
 
 
 def assemble(config: BertConfig, base: dict[str, Tensor], trained: dict[str, Tensor], rank: int) -> ReaderNetwork:

@@ -145,7 +145,7 @@ class Maker:
             bool(wanted),
         )
 
-    def _near(self, example: Example, limit: int) -> list[Passage]:
+    def near(self, example: Example, limit: int) -> list[Passage]:
         """Retrieved passages that do not hold the answer, best first."""
         own = {passage.id for passage in example.passages}
         found = []
@@ -195,7 +195,7 @@ class Maker:
         made: list[Item | None] = []
         question = example.question
         passages, gold = self.gold_passage(example, chance)
-        near = self._near(example, 6)
+        near = self.near(example, 6)
         made.append(self.item(example, question, passages, gold, "own"))
         among = [*passages, *near[: chance.randint(1, 6)]]
         places = list(range(len(among)))
@@ -225,7 +225,7 @@ class Maker:
         passages, gold = self.open_book(example, 8)
         if passages:
             found.append(self.item(example, example.question, passages, gold, "open"))
-        near = [] if self._within or not example.answerable else self._near(example, 6)
+        near = [] if self._within or not example.answerable else self.near(example, 6)
         if near and random.Random(example.id).random() < 0.34:  # noqa: S311 - a fixed third, no secret
             found.append(self.item(example, example.question, near, (), "near"))
         return [item for item in found if item is not None]
@@ -255,7 +255,7 @@ class Maker:
         if fate < 0.5:
             return [self.item(example, example.question, [passage], example.gold, "cloze")]
         if fate < 0.65:
-            others = [passage, *self._near(example, 3)]
+            others = [passage, *self.near(example, 3)]
             places = list(range(len(others)))
             chance.shuffle(places)
             gold = {(places.index(0), index) for _, index in example.gold}

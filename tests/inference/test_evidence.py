@@ -22,11 +22,8 @@ PRICES = (
 
 
 @pytest.fixture(scope="module")
-def scorer(encoder_path):
-    def never(texts):
-        raise AssertionError("the reader needs no embeddings")
-
-    return EvidenceScorer(never, encoder=encoder_path)
+def scorer(embed, encoder_path):
+    return EvidenceScorer(embed, encoder=encoder_path)
 
 
 @pytest.mark.parametrize(
