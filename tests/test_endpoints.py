@@ -164,6 +164,7 @@ ROWS = [
     doc("document-revoke", MANAGERS, "post", values={"grant": "grant"}),
     # pages: duties
     *(Row(name, ADMIN, DUTY) for name in ("people", "person-new", "team-new", "models")),
+    *(Row(f"models-{verb}", ADMIN, DUTY, "post") for verb in ("activate", "quotations", "verify")),
     Row("health", ADMIN, DUTY),
     Row("person", ADMIN, DUTY, values={"user_id": "member_id"}),
     *(
@@ -319,7 +320,7 @@ def _may_be_absent(row: Row) -> bool:
     """A grant of the collection is none of the document's: those rows only prove who gets as far as looking."""
     return row.name in {
         *("api-document-grant", "document-revoke", "conversation-restore", "api-conversation-restore"),
-        "document-move",  # no target is named
+        *("document-move", "models-activate", "models-verify"),  # no target is named
     }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from django.conf import settings
 
 from assistant import engines
 from assistant.accounts.models import Membership, Team, User
@@ -28,11 +30,13 @@ def embedder():
 
 @pytest.fixture(autouse=True)
 def _clean_disk() -> Iterator[None]:
-    import shutil
-
-    from django.conf import settings
-
+    """Each test of this room begins and ends with an empty disk, whatever other rooms left."""
+    _empty_disk()
     yield
+    _empty_disk()
+
+
+def _empty_disk() -> None:
     for folder in (settings.UPLOADS_DIR, settings.CACHE_DIR / "pages", settings.CACHE_DIR / "index"):
         shutil.rmtree(folder, ignore_errors=True)
 
