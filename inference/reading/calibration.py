@@ -18,7 +18,7 @@ import numpy as np
 from inference.errors import ModelCorrupt
 from inference.reading.features import Floats
 
-WEIGHED = 6
+WEIGHED = 4
 INPUTS = ("answer", "margin", "gap", "share", "cosine")
 
 

@@ -28,7 +28,7 @@ from inference.reading.features import Floats, Query, Sentence
 from inference.reading.network import LowRank, ReaderNetwork, adapt, collate
 from inference.reading.window import character_table, load_tokenizer, pack
 
-DEFAULT_BUDGET = 320
+DEFAULT_BUDGET = 256
 UNREAD = -12.0
 
 
