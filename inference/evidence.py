@@ -41,8 +41,8 @@ class SelectionOptions:
     """How many sentences are quoted: a second and third only when they may hold what the first does not.
 
     ``limit`` sentences at most; one more is taken while its chance is at least ``least`` and at least ``share`` of
-    the best one's; ``budget`` word pieces are read (256 take about 35 ms on two cores with bfloat16); without a
-    reader, ``embed_limit`` sentences at most (by words) are embedded.
+    the best one's; ``budget`` word pieces are read; without a reader, ``embed_limit`` sentences at most (by words)
+    are embedded.
     """
 
     limit: int = 3
