@@ -1,8 +1,7 @@
 """Numbers that say how well each sentence answers a question: words, kinds of answers, position.
 
 Pure Python and numpy; knows no model. Meaning (cosine) is handed in by the caller as one number per
-sentence. The table of word weights (inverse document frequency) is data of this package, made by
-``inference.training.evidence``.
+sentence. The table of word weights (inverse document frequency) is data of this package.
 """
 
 from __future__ import annotations
