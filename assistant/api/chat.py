@@ -25,6 +25,7 @@ from assistant.chat import services, streaming
 from assistant.chat.models import Answer, AnswerStatus, Conversation, Outcome
 
 from .base import CursorPage, View
+from .forms import PAGING
 
 MAX_WAIT_SECONDS = 120
 MAX_ANSWERS = 200  # of a conversation in one reply: the newest
@@ -257,7 +258,7 @@ async def _events(actor: User, answer_id: UUID, last_event_id: str) -> AsyncIter
 class Conversations(ChatView):
     @extend_schema(
         operation_id="conversations",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("page_size", int)],
+        parameters=PAGING,
         responses=ConversationPageOutput,
     )
     def get(self, request: Request) -> Response:
