@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
 
 from assistant.api import problems
+from assistant.web import errors as web_errors
 
 _MACHINES = ("/api/", "/v1/")
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """An address that leads nowhere: a problem document for machines, a page for people."""
-    if request.path.startswith(_MACHINES) or not _WEB:
+    if request.path.startswith(_MACHINES):
         return problems.unknown_path(request, exception)
-    from assistant.web import errors as web_errors
-
     return web_errors.page_not_found(request)
 
 
@@ -25,11 +22,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("assistant.accounts.urls")),
     path("", include("assistant.api.urls")),
     path("", include("assistant.api.health")),
+    path("", include("assistant.web.urls")),
 ]
+handler400 = "assistant.web.errors.bad_request"
+handler403 = "assistant.web.errors.permission_denied"
 handler404 = not_found
-_WEB = find_spec("assistant.web.urls") is not None
-if _WEB:
-    urlpatterns.append(path("", include("assistant.web.urls")))
-    handler500 = "assistant.web.errors.server_error"
-    handler403 = "assistant.web.errors.permission_denied"
-    handler400 = "assistant.web.errors.bad_request"
+handler500 = "assistant.web.errors.server_error"
