@@ -16,6 +16,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from assistant import rates
+
 LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
 ENGINES = {"extractive", "auto", "transformers", "remote"}
 QUANTIZATIONS = {"auto", "none", "int8", "nf4", "dynamic8"}
@@ -79,6 +81,11 @@ def _site() -> Iterator[CheckMessage]:
             hint="Use https:// and name its certificates in REMOTE_CA.",
             id="assistant.E014",
         )
+    for name in ("API_RATE", "TOKEN_RATE"):
+        try:
+            rates.parse(getattr(settings, name))
+        except ValueError as error:
+            yield Error(f"{name}: {error}", hint="For example 600/min.", id="assistant.E015")
     if settings.QUANTIZATION not in QUANTIZATIONS:
         yield Error(
             f"QUANTIZATION={settings.QUANTIZATION!r} is not known.",

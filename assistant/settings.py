@@ -307,7 +307,6 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_THROTTLE_CLASSES": ["assistant.api.throttling.PersonThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"person": env("API_RATE", "600/min")},
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "assistant.api.problems.handle",
     "URL_FORMAT_OVERRIDE": None,
@@ -351,6 +350,10 @@ EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "0.2")
 MAX_QUESTION_CHARS = env_int("MAX_QUESTION_CHARS", 2000, minimum=10)
 ANSWER_SLOTS = env_int("ANSWER_SLOTS", 4, minimum=1)  # questions one answers worker works on at once
 ANSWER_QUEUE_LIMIT = env_int("ANSWER_QUEUE_LIMIT", 64, minimum=2)  # unfinished questions of all; a person: half
+QUESTIONS_PER_DAY = env_int("QUESTIONS_PER_DAY", 2000, minimum=1)  # of one person, by the server's calendar
+# Calls to REST, in any window of that length, counted exactly: of a person, and of one token ("" for no limit).
+API_RATE = env("API_RATE", "600/min")
+TOKEN_RATE = env("TOKEN_RATE", "600/min")
 INGESTION_PROCESSES = env_int("INGESTION_PROCESSES", 2, minimum=1)
 ANSWER_DEADLINE_SECONDS = env_int("ANSWER_DEADLINE_SECONDS", 120, minimum=5)
 

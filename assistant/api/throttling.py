@@ -1,12 +1,17 @@
-"""A ceiling on calls per person. Exact quotas on questions are the chat services'."""
+"""A ceiling on calls per person and per token. How many questions may wait, and how many a day, is the chat services'."""
 
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import redis
-from rest_framework.throttling import UserRateThrottle
+from django.conf import settings
+from rest_framework.throttling import BaseThrottle
+
+from assistant import rates
+from assistant.accounts.models import ApiToken
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -15,14 +20,29 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class PersonThrottle(UserRateThrottle):
-    """Counted in Redis; while that is away calls go on, since reading documents does not need it."""
+class PersonThrottle(BaseThrottle):
+    """Counted in Redis, exactly; while that is away calls go on, since reading documents does not need it.
 
-    scope = "person"
+    A person's calls count together, whatever session or token they come with; a token's calls also by themselves.
+    """
 
     def allow_request(self, request: Request, view: APIView) -> bool:
+        self._wait = 0.0
+        if request.user is None or not request.user.is_authenticated:
+            return True  # refused elsewhere
+        limits = [(f"person:{request.user.pk}", _rate(settings.API_RATE))]
+        if isinstance(request.auth, ApiToken):
+            limits.append((f"token:{request.auth.pk}", _rate(settings.TOKEN_RATE)))
         try:
-            return super().allow_request(request, view)
+            self._wait = rates.count([(name, rate) for name, rate in limits if rate is not None])
         except redis.RedisError as error:
             logger.warning("calls are not counted: %s", error)
-            return True
+        return self._wait == 0
+
+    def wait(self) -> float:
+        return self._wait
+
+
+@lru_cache
+def _rate(text: str) -> rates.Rate | None:
+    return rates.parse(text)

@@ -129,3 +129,17 @@ class Feedback(models.Model):
 
     def __str__(self) -> str:
         return "good" if self.good else "not good"
+
+
+class DailyQuestions(models.Model):
+    """How many questions a person asked on a day; kept when the conversation is deleted."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["owner", "day"], name="daily_questions_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.owner_id} {self.day}: {self.count}"

@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 import redis
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -31,7 +31,7 @@ from assistant.documents.models import Collection
 from assistant.guardrails import sanitize
 from assistant.transport import redis_client
 
-from . import dispatch, presentation, streaming
+from . import dispatch, limits, presentation, streaming
 from .closing import Result, close
 from .models import Answer, AnswerStatus, Citation, Conversation, Feedback, Outcome
 from .presentation import AnswerView
@@ -57,7 +57,6 @@ UNDO_SECONDS = 30
 VIEWED_AGAIN_AFTER = timedelta(minutes=10)  # reading a finished answer sooner is still its delivery
 CONTEXT_TURNS = 6
 CONTEXT_CHARS = 4000
-_QUEUE_LOCK = 0x616E7377
 
 
 def ask(
@@ -75,7 +74,7 @@ def ask(
     themselves; the newest CONTEXT_TURNS count.
 
     The same `idempotency_key` with the same request gives the same answer; with another request Conflict. Raises
-    Invalid, NotFound (conversation or collection), TooMany (queue full, or the person holds half of it), and
+    Invalid, NotFound (conversation or collection), TooMany (queue full, the person holds half of it, or the day's quota is spent), and
     AuditUnavailable when the question cannot be put on record: then nothing is stored and nothing answered.
     """
     require(actor, Duty.ASK)
@@ -88,7 +87,7 @@ def ask(
         return earlier, False
     conversation = get_conversation(actor=actor, conversation_id=conversation_id) if conversation_id else None
     _check_collections(actor, slugs)
-    _check_room(actor)
+    limits.check_room(actor)
     facts = observability.current()
     answer = Answer(
         id=uuid4(),
@@ -110,10 +109,11 @@ def ask(
     ).seq
     try:
         with transaction.atomic():
-            _serialise_queue()
+            limits.serialise()
             if earlier := _earlier(actor, key, fingerprint):
                 return _duplicate(answer, earlier), False
-            _check_room(actor)
+            limits.check_room(actor)
+            limits.count_question(actor)
             answer.conversation = conversation or Conversation.objects.create(owner=actor, title=_title(text.text))
             answer.save(force_insert=True)
             Conversation.objects.filter(pk=answer.conversation_id).update(updated_at=answer.created_at)
@@ -330,25 +330,6 @@ def _check_collections(actor: User, slugs: Sequence[str]) -> None:
     readable = Collection.objects.filter(slug__in=slugs, scopes__in=policy.readable_scopes(actor)).distinct()
     if readable.count() != len(slugs):
         raise errors.NotFound
-
-
-def _check_room(actor: User) -> None:
-    """Raises TooMany when the queue is full or the person holds half of it."""
-    limit = settings.ANSWER_QUEUE_LIMIT
-    unfinished = Answer.objects.exclude(status=AnswerStatus.DONE)
-    if unfinished.count() >= limit:
-        raise errors.TooMany("Many people are asking. Try again in a moment.", code="queue_full", retry_after=5)
-    if unfinished.filter(owner=actor).count() >= max(1, limit // 2):
-        raise errors.TooMany(
-            "Wait until some of your own questions are answered.", code="too_many_questions", retry_after=5
-        )
-
-
-def _serialise_queue() -> None:
-    """One asker at a time from here to the commit: limits and keys are exact. SQLite writes are serial anyway."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_QUEUE_LOCK])
 
 
 def _duplicate(answer: Answer, earlier: Answer) -> Answer:

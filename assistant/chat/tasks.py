@@ -11,7 +11,7 @@ from django.db import transaction
 
 from assistant import leases, observability
 
-from . import answering, dispatch, services
+from . import answering, dispatch, limits, services
 from .closing import Result, close
 from .models import Answer, AnswerStatus, Outcome
 from .streaming import Publisher
@@ -42,10 +42,33 @@ def sweep() -> None:
             _send_again(row)
     with observability.context(actor="system", origin="task:chat.sweep"):
         services.erase_deleted()
+        limits.forget_days()
 
 
 def work(answer_id: UUID, *, tools: answering.Tools | None = None) -> None:
-    """Claim the row and answer it here; leaves quietly when there is nothing to do or another worker took over."""
+    """Claim the row and answer it here; leaves quietly when there is nothing to do or another worker took over.
+
+    A person who has half of this worker's places waits for one of them; the next question goes out when it is free.
+    """
+    owner = Answer.objects.filter(pk=answer_id).values_list("owner", flat=True).first()
+    if owner is None:
+        return
+    with limits.seats.offered(owner) as free:
+        if free:
+            _work(answer_id, tools)
+    if free:
+        _send_next(owner)
+
+
+def _send_next(owner: int) -> None:
+    """The oldest question of the person that found no place, if there is one."""
+    waiting = leases.overdue(Answer.objects.filter(owner=owner, status=AnswerStatus.QUEUED))
+    pk = waiting.order_by("created_at").values_list("pk", flat=True).first()
+    if pk is not None:
+        dispatch.send(pk)
+
+
+def _work(answer_id: UUID, tools: answering.Tools | None) -> None:
     row = leases.claim(Answer.objects.exclude(status=AnswerStatus.DONE), answer_id, seconds=LEASE_SECONDS)
     if row is None:
         return
