@@ -103,6 +103,7 @@ MODELS_DIR = Path(env("MODELS_DIR", str(DATA_DIR / "models")))
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = env_secret("SECRET_KEY")
 AUDIT_KEY = env_secret("AUDIT_KEY")  # MAC over audit events and encryption of audited texts
+AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 400, minimum=184)  # the database's triggers keep 184 as well
 SITE_URL = env("SITE_URL", "http://127.0.0.1:8000")
 HTTPS = SITE_URL.startswith("https://")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")

@@ -21,6 +21,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant.accounts import services as accounts
+from assistant.accounts import two_people
 from assistant.accounts.models import Membership, Team, User
 from assistant.audit import services as audit
 from assistant.chat.models import Answer, AnswerStatus, Citation, Conversation, Outcome
@@ -86,6 +87,16 @@ ROWS = [
     Row("api-audit-events", AUDIT, DUTY),
     Row("api-audit-verify", AUDIT, DUTY),
     Row("api-audit-export", AUDIT, DUTY, query="?format=jsonl"),
+    Row("api-audit-sights", AUDIT, DUTY, query="?person=system"),
+    Row("api-audit-digest", AUDIT, DUTY),
+    Row("api-audit-permits", AUDIT, DUTY),
+    Row("api-audit-permits", AUDIT, DUTY, "post", body={"kind": "open", "seq": "1", "reason": "A complaint"}),
+    Row("api-audit-permit-decision", AUDIT, DUTY, "post", {"permit_id": "permit"}, body={"approve": "true"}),
+    *(
+        Row(f"api-audit-permit-{verb}", AUDIT, DUTY, "post", {"permit_id": "permit"})
+        for verb in ("text", "prune")  # each for the one who asked: 404 for other reviewers
+    ),
+    Row("api-openings", SIGNED_IN),
     # REST: asking
     Row("api-answers", SIGNED_IN, method="post"),
     Row("api-answer", OWNER, values={"answer_id": "answer"}),
@@ -236,7 +247,8 @@ def world(people, tmp_path) -> SimpleNamespace:
         verified=True,
     )
     token, _ = accounts.issue_token(actor=member, user=member, name="mine")
-    event = audit.record(action="search.asked")
+    event = audit.record(action="search.asked", content={"query": "merger"})
+    permit = two_people.ask_to_open(actor=people.auditor, seq=event.seq, reason="A complaint of the works council")
     originals = tmp_path / "originals"
     shutil.copytree(settings.UPLOADS_DIR, originals)
     return SimpleNamespace(
@@ -258,6 +270,7 @@ def world(people, tmp_path) -> SimpleNamespace:
         answer=answer.pk,
         model="assistant",
         seq=event.seq,
+        permit=permit.pk,
         originals=originals,
     )
 
@@ -321,6 +334,7 @@ def _may_be_absent(row: Row) -> bool:
     return row.name in {
         *("api-document-grant", "document-revoke", "conversation-restore", "api-conversation-restore"),
         *("document-move", "models-activate", "models-verify"),  # no target is named
+        *("api-audit-permit-text", "api-audit-permit-prune"),  # for the one who asked, and of that kind
     }
 
 

@@ -6,20 +6,26 @@ Knows: the duty of review, people by their number. Does not know: the chain (`au
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
+from django.db import transaction
 from django.db.models import QuerySet
 
-from assistant.audit import exports, reading
+from assistant.audit import digests, exports, reading, sight
 from assistant.audit import services as audit
-from assistant.audit.models import AuditEvent
+from assistant.audit.digests import Digest
+from assistant.audit.models import AuditEvent, AuditQuery
+from assistant.audit.reading import Filters
 from assistant.audit.verification import Report
-from assistant.errors import Invalid
+from assistant.errors import Conflict, Invalid, NotFound
+from assistant.guardrails import sanitize
 
 from .models import User
+from .policy import only
 from .roles import Duty, require
 
+SAVED_AT_MOST = 50
 FORMATS: dict[str, tuple[str, Callable[[QuerySet[AuditEvent]], Iterator[str]]]] = {
     "jsonl": ("application/x-ndjson", exports.jsonl),
     "csv": ("text/csv; charset=utf-8", exports.csv_rows),
@@ -27,23 +33,37 @@ FORMATS: dict[str, tuple[str, Callable[[QuerySet[AuditEvent]], Iterator[str]]]] 
 }
 
 
-def events(
-    *,
-    actor: User,
-    person: str = "",
-    action: str = "",
-    target: str = "",
-    outcome: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-    request_id: str = "",
-) -> QuerySet[AuditEvent]:
-    """Events for a reviewer, newest first; looking is recorded. `person`: an e-mail address, or "system".
+def events(*, actor: User, filters: Filters = Filters()) -> QuerySet[AuditEvent]:  # noqa: B008  (frozen)
+    """Events for a reviewer, newest first; looking is recorded. `filters.actor` may be an e-mail address.
 
     Raises PermissionRefused, AuditUnavailable.
     """
-    found, asked = _select(actor, person, action, target, outcome, since, until, request_id)
+    found, asked = _select(actor, filters)
     audit.record(action="audit.viewed", detail=asked)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One event, its neighbours in the chain (None at an end), and others of the same request by number."""
+
+    event: AuditEvent
+    before: AuditEvent | None
+    after: AuditEvent | None
+    same_request: list[AuditEvent]
+
+
+def event(*, actor: User, seq: int) -> Looked:
+    """One event with its links; looking is recorded. Raises NotFound, PermissionRefused, AuditUnavailable."""
+    require(actor, Duty.REVIEW_AUDIT)
+    near = {row.seq: row for row in AuditEvent.objects.filter(seq__range=(max(1, seq - 1), seq + 1))}
+    if seq not in near:
+        raise NotFound
+    row, same = near[seq], AuditEvent.objects.none()
+    if row.request_id:
+        same = AuditEvent.objects.filter(request_id=row.request_id).exclude(seq=seq).order_by("seq")[:50]
+    found = Looked(row, near.get(seq - 1), near.get(seq + 1), list(same))
+    audit.record(action="audit.viewed", target=("event", str(seq)))
     return found
 
 
@@ -57,23 +77,12 @@ def verify(*, actor: User) -> Report:
     return report
 
 
-def export(
-    *,
-    actor: User,
-    form: str,
-    person: str = "",
-    action: str = "",
-    target: str = "",
-    outcome: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-    request_id: str = "",
-) -> tuple[str, Iterator[str]]:
+def export(*, actor: User, form: str, filters: Filters = Filters()) -> tuple[str, Iterator[str]]:  # noqa: B008
     """Media type and lines. Without a filter, `jsonl` is the whole verifiable log. The intent is on record first.
 
     Raises PermissionRefused, Invalid for an unknown format, AuditUnavailable.
     """
-    found, asked = _select(actor, person, action, target, outcome, since, until, request_id)
+    found, asked = _select(actor, filters)
     if form not in FORMATS:
         known = ", ".join(FORMATS)
         raise Invalid(f"This format does not exist: one of {known}.", fields={"format": [f"One of: {known}."]})
@@ -82,31 +91,61 @@ def export(
     return media_type, exports.jsonl() if form == "jsonl" and not asked else write(found)
 
 
-def _select(
-    actor: User,
-    person: str,
-    action: str,
-    target: str,
-    outcome: str,
-    since: datetime | None,
-    until: datetime | None,
-    request_id: str,
-) -> tuple[QuerySet[AuditEvent], dict[str, Any]]:
+def sights(
+    *, actor: User, document: str = "", person: str = "", since: datetime | None = None, until: datetime | None = None
+) -> list[sight.Sights]:
+    """Who saw the document, or else what the person saw: people or documents, the latest first. Recorded.
+
+    Raises PermissionRefused, AuditUnavailable.
+    """
+    filters = Filters(actor=person, mentions=document, since=since, until=until)
+    found, asked = _select(actor, filters)
+    audit.record(action="audit.viewed", detail={**asked, "sights": True})
+    return sight.of_document(found, document) if document else sight.of_person(found)
+
+
+def digest(*, actor: User, day: date) -> Digest:
+    """The week that `day` lies in, told by its events. Recorded. Raises PermissionRefused, AuditUnavailable."""
     require(actor, Duty.REVIEW_AUDIT)
-    who = _actor_of(person)
-    found = reading.events(
-        actor=who, action=action, target=target, outcome=outcome, since=since, until=until, request_id=request_id
-    )
-    asked = {
-        "actor": who,
-        "action": action[:64],
-        "target": target[:100],
-        "outcome": outcome[:20],
-        "since": since.isoformat() if since else "",
-        "until": until.isoformat() if until else "",
-        "request_id": request_id[:64],
-    }
-    return found, {name: value for name, value in asked.items() if value}
+    found = digests.week(day)
+    audit.record(action="audit.viewed", detail={"digest": found.first.isoformat()})
+    return found
+
+
+def saved(*, actor: User) -> QuerySet[AuditQuery]:
+    """The reviewer's own saved searches. Raises PermissionRefused."""
+    require(actor, Duty.REVIEW_AUDIT)
+    return AuditQuery.objects.filter(owner=f"user:{actor.pk}")
+
+
+def save(*, actor: User, name: str, query: str) -> AuditQuery:
+    """Keep a search under a name; the same name again replaces it. Raises Invalid, PermissionRefused."""
+    mine = saved(actor=actor)
+    cleaned = sanitize.title(name, limit=80)
+    if not cleaned:
+        raise Invalid("Type a name.", fields={"name": ["Type a name."]})
+    if len(query) > 500:
+        raise Invalid("This search is too long to keep.")
+    if mine.count() >= SAVED_AT_MOST and not mine.filter(name=cleaned).exists():
+        raise Conflict("Remove a saved search first: there are too many.")
+    with transaction.atomic():
+        row, _ = AuditQuery.objects.update_or_create(owner=f"user:{actor.pk}", name=cleaned, defaults={"query": query})
+        audit.record(action="audit.query_saved", target=("query", str(row.pk)))
+    return row
+
+
+def forget(*, actor: User, query_id: int) -> None:
+    """Raises NotFound, PermissionRefused."""
+    row = only(saved(actor=actor), pk=query_id)
+    with transaction.atomic():
+        row.delete()
+        audit.record(action="audit.query_removed", target=("query", str(query_id)))
+
+
+def _select(actor: User, filters: Filters) -> tuple[QuerySet[AuditEvent], dict[str, str]]:
+    require(actor, Duty.REVIEW_AUDIT)
+    known = replace(filters, actor=_actor_of(filters.actor))
+    return reading.events(known), known.facts()
 
 
 def _actor_of(person: str) -> str:
@@ -119,10 +158,14 @@ def _actor_of(person: str) -> str:
 
 def names(found: Iterable[AuditEvent]) -> dict[str, str]:
     """E-mail addresses for the "user:ID" in a page of events; whoever is gone has none."""
+    return addresses(text for event in found for text in (event.actor, f"{event.target_type}:{event.target_id}"))
+
+
+def addresses(actors: Iterable[str]) -> dict[str, str]:
+    """The e-mail address for each "user:ID"; whoever is gone has none."""
     numbers = {
         int(text.removeprefix("user:"))
-        for event in found
-        for text in (event.actor, f"{event.target_type}:{event.target_id}")
+        for text in actors
         if text.startswith("user:") and text.removeprefix("user:").isdigit() and len(text) < 20
     }
     return {f"user:{pk}": email for pk, email in User.objects.filter(pk__in=numbers).values_list("pk", "email")}

@@ -18,8 +18,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from assistant.accounts import review
-from assistant.audit import catalogue
+from assistant.audit import catalogue, sight
+from assistant.audit.digests import Digest
 from assistant.audit.models import AuditEvent
+from assistant.audit.reading import Filters
 
 from .base import CursorPage, View
 from .forms import PAGING, valid
@@ -35,6 +37,12 @@ class QuerySerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField(required=False, help_text="From this time on.")
     until = serializers.DateTimeField(required=False, help_text="Before this time.")
     request_id = serializers.CharField(max_length=64, required=False)
+    mentions = serializers.RegexField(
+        r"^[\w.:-]+$",
+        max_length=100,
+        required=False,
+        help_text="An id that the event is about or names in its detail, such as a document's.",
+    )
 
 
 class ExportQuerySerializer(QuerySerializer):
@@ -101,7 +109,10 @@ class EventsView(AuditView):
         """Newest first. Looking is itself recorded."""
         asked = valid(QuerySerializer(data=request.query_params))
         paginator = Newest()
-        rows = paginator.paginate_queryset(review.events(actor=self.actor, **asked), request, view=self) or []
+        rows = (
+            paginator.paginate_queryset(review.events(actor=self.actor, filters=_filters(asked)), request, view=self)
+            or []
+        )
         people = review.names(rows)
         return paginator.get_paginated_response([_event(row, people) for row in rows])
 
@@ -127,7 +138,7 @@ class ExportView(AuditView):
         """The log, or what the filters select with proofs. The export is recorded before it begins."""
         asked = valid(ExportQuerySerializer(data=request.query_params))
         form = asked.pop("format")
-        media_type, lines = review.export(actor=self.actor, form=form, **asked)
+        media_type, lines = review.export(actor=self.actor, form=form, filters=_filters(asked))
         chunks = _chunks(lines)
         name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{form}"
         return StreamingHttpResponse(
@@ -135,6 +146,81 @@ class ExportView(AuditView):
             content_type=media_type,
             headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
         )
+
+
+class SightsQuerySerializer(serializers.Serializer[Any]):
+    document = serializers.UUIDField(required=False, help_text="Who saw this document?")
+    person = serializers.CharField(max_length=254, required=False, help_text="What did this person see?")
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.get("document") and not attrs.get("person"):
+            raise serializers.ValidationError("Name a document, a person, or both.")
+        return attrs
+
+
+class SightsSerializer(serializers.Serializer[Any]):
+    actor = serializers.CharField(source="who")
+    person = serializers.SerializerMethodField()
+    document = serializers.CharField()
+    ways = serializers.DictField(child=serializers.IntegerField(), help_text="How often in which way.")
+    read = serializers.BooleanField(help_text="Words of it reached the person.")
+    first = serializers.DateTimeField()
+    last = serializers.DateTimeField()
+    last_event = serializers.IntegerField(source="last_seq")
+
+    def get_person(self, row: sight.Sights) -> str | None:
+        people: dict[str, str] = self.context["people"]
+        return people.get(row.who)
+
+
+class SightsView(AuditView):
+    @extend_schema(parameters=[SightsQuerySerializer], responses=SightsSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """Who saw a document, or what a person saw: retrieved, used, cited, searched, opened, downloaded."""
+        asked = valid(SightsQuerySerializer(data=request.query_params))
+        rows = review.sights(actor=self.actor, **{**asked, "document": str(asked.get("document", ""))})
+        people = review.addresses(row.who for row in rows)
+        return Response(SightsSerializer(rows, many=True, context={"people": people}).data)
+
+
+class DigestQuerySerializer(serializers.Serializer[Any]):
+    day = serializers.DateField(required=False, help_text="Any day of the week; without it, this week.")
+
+
+class DigestLineSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    now = serializers.IntegerField()
+    before = serializers.IntegerField(help_text="In the week before.")
+
+
+class DigestSerializer(serializers.Serializer[Any]):
+    first = serializers.DateField()
+    last = serializers.DateField()
+    events = serializers.IntegerField()
+    active = serializers.IntegerField(help_text="People who did something.")
+    lines = DigestLineSerializer(many=True)
+    turned_away = serializers.ListField(help_text="[who, how often], most often first.")
+    notable = serializers.SerializerMethodField()
+    checkpoints = serializers.IntegerField()
+    pruned = serializers.IntegerField(help_text="Sealed segments removed.")
+
+    def get_notable(self, row: Digest) -> list[int]:
+        return [event.seq for event in row.notable]
+
+
+class DigestView(AuditView):
+    @extend_schema(parameters=[DigestQuerySerializer], responses=DigestSerializer)
+    def get(self, request: Request) -> Response:
+        """A week in numbers, beside the week before; `notable` are numbers of events worth reading."""
+        day = valid(DigestQuerySerializer(data=request.query_params)).get("day") or timezone.localdate()
+        return Response(DigestSerializer(review.digest(actor=self.actor, day=day)).data)
+
+
+def _filters(asked: dict[str, Any]) -> Filters:
+    person = asked.pop("person", "")
+    return Filters(actor=person, **asked)
 
 
 def _event(event: AuditEvent, people: dict[str, str]) -> dict[str, Any]:
@@ -159,4 +245,6 @@ urlpatterns = [
     path("audit/events/", EventsView.as_view(), name="api-audit-events"),
     path("audit/verify/", VerifyView.as_view(), name="api-audit-verify"),
     path("audit/export/", ExportView.as_view(), name="api-audit-export"),
+    path("audit/sights/", SightsView.as_view(), name="api-audit-sights"),
+    path("audit/digest/", DigestView.as_view(), name="api-audit-digest"),
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 1
+VERSION = 2
 OUTCOMES = ("intent", "success", "refused", "failed")
 
 
@@ -68,6 +68,7 @@ answer.refused              4 Question refused
 answer.cancelled            1 Answer cancelled
 answer.failed               4 Answer failed
 answer.viewed               1 Answer viewed again
+answer.replayed             3 Answer replayed
 answer.withheld             4 Answer withheld from its owner
 answer.feedback             1 Feedback on an answer
 conversation.changed        1 Conversation renamed
@@ -80,9 +81,19 @@ setting.changed             7 Setting changed
 audit.viewed                3 Audit log viewed
 audit.verified              3 Audit log verified
 audit.exported              5 Audit log exported
+audit.opening_asked         7 Opening of an audited text asked for
+audit.opening_approved      8 Opening of an audited text approved
+audit.opening_declined      5 Opening of an audited text declined
 audit.content_opened        8 Audited text opened
+audit.notice_read           1 Notice of an opened text read
 audit.content_erased        6 Audited text erased
 audit.segment_sealed        1 Audit segment sealed
+audit.pruning_asked         7 Removal of old audit events asked for
+audit.pruning_approved      8 Removal of old audit events approved
+audit.pruning_declined      5 Removal of old audit events declined
+audit.pruned                8 Old audit events removed
+audit.query_saved           1 Search of the audit log saved
+audit.query_removed         1 Saved search of the audit log removed
 """
 
 ACTIONS: dict[str, Action] = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import chain, keys
-from .verification import Checkpoint, Finding, Link, Report, Segment, verify
+from .verification import Checkpoint, Finding, Link, Pruning, Report, Segment, verify
 
 _RECORD = tuple(chain.Record.__annotations__)
 
@@ -50,6 +50,7 @@ class _Reader:
     def __init__(self, lines: Iterator[dict[str, Any]]) -> None:
         self.checkpoints: list[Checkpoint] = []
         self.segments: list[Segment] = []
+        self.prunings: list[Pruning] = []
         self.trees: list[list[Any]] = []
         self.trailer: dict[str, Any] | None = None
         self.events = 0
@@ -63,6 +64,9 @@ class _Reader:
                 )
             elif kind == "segment":
                 self.segments.append(Segment(item["first"], item["last"], item["root"]))
+            elif kind == "pruning":
+                names = ("first", "pruned", "digest", "at", "requested_by", "approved_by", "signature")
+                self.prunings.append(Pruning(*(item[name] for name in names)))
             elif kind == "tree":
                 self.trees.append([item["first"], item["last"], item["root"]])
             else:
@@ -95,7 +99,12 @@ def _link(item: dict[str, Any]) -> Link:
 
 def _whole(reader: _Reader, key: str, mac_key: bytes | None) -> Report:
     report = verify(
-        reader.links(), mac_key=mac_key, public_key=key, checkpoints=reader.checkpoints, segments=reader.segments
+        reader.links(),
+        mac_key=mac_key,
+        public_key=key,
+        checkpoints=reader.checkpoints,
+        segments=reader.segments,
+        prunings=reader.prunings,
     )
     if report.finding is None:
         statement = {"events": report.events, "last": report.last, "digest": report.digest}
@@ -145,7 +154,8 @@ def words(report: Report) -> str:
     if report.finding is not None:
         found = report.finding
         return f"BAD at event {found.seq}: {found.kind}: {found.words}"
-    return f"good: {report.events} events, {report.checkpoints} checkpoints, {report.segments} segments"
+    counts = f"{report.events} events, {report.checkpoints} checkpoints, {report.segments} segments"
+    return f"good: {counts}, {report.prunings} pruned" if report.prunings else f"good: {counts}"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,9 +2,9 @@
 
 Knows: events and the three formats. Does not know: who may have them (`accounts.review`), HTTP. Texts never leave here.
 
-JSON Lines, in this order: one `header`; `checkpoint` and `segment` (a whole log) or `tree` (a selection) lines; the
-`event` lines by number; one signed `trailer`. In a selection each event carries its inclusion proof in a tree whose
-root the trailer's signature covers. `exported.verify_file` reads it back without a database.
+JSON Lines, in this order: one `header`; `pruning`, `checkpoint` and `segment` (a whole log) or `tree` (a selection)
+lines; the `event` lines by number; one signed `trailer`. In a selection each event carries its inclusion proof in a
+tree whose root the trailer's signature covers. `exported.verify_file` reads it back without a database.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from . import catalogue, chain, keys, reading, services
+from . import catalogue, chain, keys, reading, retention, services
 from .models import AuditEvent
 from .verification import Link
 
@@ -37,7 +37,7 @@ def jsonl(selection: QuerySet[AuditEvent] | None = None) -> Iterator[str]:
     last = newest.seq if newest else 0
     header = {
         "format": FORMAT, "version": FORMAT_VERSION, "at": now, "public_key": ours.public,
-        "selection": selection is not None, "first": 1, "last": last, "previous": chain.GENESIS,
+        "selection": selection is not None, "last": last,
     }  # fmt: skip
     yield _line("header", **header)
     if selection is None:
@@ -51,6 +51,9 @@ def _event(link: Link, **more: Any) -> str:
 
 
 def _whole(ours: keys.Keys, now: str, last: int, digest: str) -> Iterator[str]:
+    prunings = retention.prunings()
+    for pruning in prunings:
+        yield _line("pruning", **pruning.statement, signature=pruning.signature)
     for item in reading.checkpoints():
         if item.seq <= last:
             yield _line("checkpoint", **item.statement, signature=item.signature)
@@ -59,14 +62,15 @@ def _whole(ours: keys.Keys, now: str, last: int, digest: str) -> Iterator[str]:
             yield _line("segment", first=segment.first, last=segment.last, root=segment.root)
     for link in reading.links(AuditEvent.objects.filter(seq__lte=last).order_by("seq")):
         yield _event(link)
-    statement = {"events": last, "last": last, "digest": digest, "at": now}
+    events = last - (prunings[-1].last if prunings else 0)
+    statement = {"events": events, "last": last, "digest": digest, "at": now}
     yield _line("trailer", **statement, signature=keys.sign(ours, statement))
 
 
 def _selected(ours: keys.Keys, now: str, last: int, selection: QuerySet[AuditEvent]) -> Iterator[str]:
     """Trees: the sealed segments that hold a selected event, and one over the events not sealed yet."""
     sealed = [(item.first, item.last, item.root) for item in reading.segments() if item.last <= last]
-    tail = sealed[-1][1] + 1 if sealed else 1
+    tail = sealed[-1][1] + 1 if sealed else 1  # a pruned event was sealed, so the tail is all there
     if tail <= last:
         sealed.append((tail, last, chain.merkle_root(_digests(tail, last).iterator(chunk_size=2000))))
     wanted = [tree for tree in sealed if selection.filter(seq__range=tree[:2]).exists()]

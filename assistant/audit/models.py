@@ -1,11 +1,13 @@
-"""The audit log's tables. Knows: rows. Does not know: people or documents (targets are "kind" and "id" in text), so
-that nothing elsewhere can cascade into the record."""
+"""The audit log's tables. Knows: rows. Does not know: people or documents (actors and targets are "kind" and "id" in
+text), so that nothing elsewhere can cascade into the record."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
 
 
 class AuditEvent(models.Model):
@@ -83,3 +85,71 @@ class AuditSegment(models.Model):
 
     def __str__(self) -> str:
         return f"segment {self.first_seq} to {self.last_seq}"
+
+
+class AuditPruning(models.Model):
+    """A sealed segment whose events were removed after their time: where the chain begins now, and who agreed.
+
+    `digest` is that of the last event removed: the first one kept names it as its predecessor. The database itself
+    lets a segment go only when such a row covers it (see triggers)."""
+
+    first_seq = models.BigIntegerField(unique=True)
+    last_seq = models.BigIntegerField(unique=True)
+    digest = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    requested_by = models.CharField(max_length=64)
+    approved_by = models.CharField(max_length=64)
+    signature = models.CharField(max_length=200)
+
+    class Meta:
+        ordering: ClassVar = ["first_seq"]
+
+    def __str__(self) -> str:
+        return f"pruned {self.first_seq} to {self.last_seq}"
+
+
+class PermitKind(models.TextChoices):
+    OPEN = "open"  # the text of one event
+    PRUNE = "prune"  # every sealed segment up to one
+
+
+class AuditPermit(models.Model):
+    """What one reviewer asks for and only another one can allow. Each step is also an event of the chain."""
+
+    kind = models.CharField(max_length=10, choices=PermitKind.choices)
+    seq = models.BigIntegerField()  # the event whose text is meant, or the last event to prune
+    reason = models.CharField(max_length=500)
+    concerns = models.CharField(max_length=64, blank=True)  # whose text it is: "user:ID"
+    requested_by = models.CharField(max_length=64)
+    requested_at = models.DateTimeField(default=timezone.now)
+    decided_by = models.CharField(max_length=64, blank=True)
+    decided_at = models.DateTimeField(null=True)
+    approved = models.BooleanField(null=True)
+    expires_at = models.DateTimeField()  # first for the decision, then for the act
+    used_at = models.DateTimeField(null=True)  # first time
+    seen_at = models.DateTimeField(null=True)  # the person concerned has read the notice
+
+    class Meta:
+        ordering: ClassVar = ["-requested_at", "-pk"]
+        indexes: ClassVar = [models.Index(fields=["concerns", "used_at"])]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(decided_by=F("requested_by")), name="audit_permit_two_people")
+        ]
+
+    def __str__(self) -> str:
+        return f"permit to {self.kind} {self.seq}"
+
+
+class AuditQuery(models.Model):
+    """Filters that a reviewer keeps under a name. `query` is the address's query string."""
+
+    owner = models.CharField(max_length=64)
+    name = models.CharField(max_length=80)
+    query = models.CharField(max_length=500)
+
+    class Meta:
+        ordering: ClassVar = ["name", "pk"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["owner", "name"], name="audit_query_name")]
+
+    def __str__(self) -> str:
+        return self.name

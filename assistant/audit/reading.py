@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
-from . import chain, keys, outside, services
+from . import chain, keys, outside, retention, services
 from .models import AuditCheckpoint, AuditContent, AuditEvent, AuditSegment
 from .verification import Checkpoint, Finding, Link, Report, Segment, verify
 
@@ -24,33 +25,53 @@ _FIELDS = (
 )  # fmt: skip
 
 
-def events(
-    *,
-    actor: str = "",
-    action: str = "",
-    target: str = "",
-    outcome: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-    request_id: str = "",
-) -> QuerySet[AuditEvent]:
-    """Newest first. `action` may be a family ("document."); `target` is "kind:id" or a kind; empty means any."""
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What to look for; empty means any. The one list of filters: pages, REST, exports and saved searches share it.
+
+    `actor` is "user:ID", "system" or "anonymous"; `action` may be a family ("document."); `target` is "kind:id" or a
+    kind; `mentions` is an id that an event is about or names in its detail, such as a document that was retrieved.
+    """
+
+    actor: str = ""
+    action: str = ""
+    target: str = ""
+    outcome: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    request_id: str = ""
+    mentions: str = ""
+
+    def facts(self) -> dict[str, str]:
+        """What was looked for, for the record."""
+        given = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in _given(self)}
+        return {name: text[:100] for name, text in given.items()}
+
+
+def _given(filters: Filters) -> list[tuple[str, Any]]:
+    return [(item.name, value) for item in fields(filters) if (value := getattr(filters, item.name))]
+
+
+def events(filters: Filters = Filters()) -> QuerySet[AuditEvent]:
+    """Newest first."""
     found = AuditEvent.objects.order_by("-seq")
-    if actor:
-        found = found.filter(actor=actor)
-    if action:
-        found = found.filter(action__startswith=action) if action.endswith(".") else found.filter(action=action)
-    if target:
-        kind, _, identity = target.partition(":")
-        found = found.filter(Q(target_type=kind) & (Q(target_id=identity) if identity else Q()))
-    if outcome:
-        found = found.filter(outcome=outcome)
-    if since:
-        found = found.filter(at__gte=since)
-    if until:
-        found = found.filter(at__lt=until)
-    if request_id:
-        found = found.filter(request_id=request_id)
+    conditions = {
+        "actor": "actor",
+        "outcome": "outcome",
+        "since": "at__gte",
+        "until": "at__lt",
+        "request_id": "request_id",
+    }
+    for name, value in _given(filters):
+        if name == "action":
+            found = found.filter(action__startswith=value) if value.endswith(".") else found.filter(action=value)
+        elif name == "target":
+            kind, _, identity = value.partition(":")
+            found = found.filter(Q(target_type=kind) & (Q(target_id=identity) if identity else Q()))
+        elif name == "mentions":
+            found = found.filter(Q(target_id=value) | Q(detail__icontains=value))
+        else:
+            found = found.filter(**{conditions[name]: value})
     return found
 
 
@@ -109,6 +130,7 @@ def verify_log() -> Report:
             public_key=ours.public,
             checkpoints=known,
             segments=segments(),
+            prunings=retention.prunings(),
         )
         if report.finding is None:
             report.finding = _bad_content(ours, report)

@@ -12,6 +12,7 @@ Streams: memory does not grow with the number of events.
     fork        a checkpoint, or a second event with the same number, tells another history
     checkpoint  a checkpoint's signature is wrong
     segment     a sealed segment's tree does not match its events
+    pruning     a statement about removed segments is not ours, or does not follow the one before it
 """
 
 from __future__ import annotations
@@ -57,6 +58,30 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Pruning:
+    """A signed statement that a sealed segment was removed: the chain goes on after its last event's digest."""
+
+    first: int
+    last: int
+    digest: str
+    at: str
+    requested_by: str
+    approved_by: str
+    signature: str = ""
+
+    @property
+    def statement(self) -> dict[str, int | str]:
+        return {
+            "pruned": self.last,
+            "first": self.first,
+            "digest": self.digest,
+            "at": self.at,
+            "requested_by": self.requested_by,
+            "approved_by": self.approved_by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     seq: int
     kind: str
@@ -74,6 +99,7 @@ class Report:
     checkpoints: int = 0
     segments: int = 0
     contents: int = 0
+    prunings: int = 0
     finding: Finding | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -85,18 +111,26 @@ class Report:
 def verify(
     links: Iterable[Link],
     *,
-    first: int = 1,
-    previous: str = chain.GENESIS,
     mac_key: bytes | None,
     public_key: str,
     checkpoints: Sequence[Checkpoint] = (),
     segments: Sequence[Segment] = (),
+    prunings: Sequence[Pruning] = (),
 ) -> Report:
-    """Walk the chain from event `first`, whose predecessor had the digest `previous`. Stops at the first bad record.
+    """Walk the chain from its beginning, or from where signed prunings say that it begins now. Stops at the first bad
+    record.
 
     `mac_key` None: an outsider checks links, signatures and trees, not the keyed proofs.
     """
-    report = Report(first=first, last=first - 1, digest=previous)
+    first, previous = 1, chain.GENESIS
+    for pruning in prunings:
+        if pruning.first != first or not keys.signed(public_key, pruning.statement, pruning.signature):
+            words = "the statement about removed segments is not this log's"
+            return Report(first=first, last=first - 1, finding=Finding(pruning.first, "pruning", words))
+        first, previous = pruning.last + 1, pruning.digest
+    report = Report(first=first, last=first - 1, digest=previous, prunings=len(prunings))
+    if prunings:
+        report.notes.append(f"events 1 to {first - 1} were removed by two people after their time")
     for checkpoint in checkpoints:
         if checkpoint.signature and not keys.signed(public_key, checkpoint.statement, checkpoint.signature):
             report.finding = Finding(checkpoint.seq, "checkpoint", f"bad signature ({checkpoint.origin})")

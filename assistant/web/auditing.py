@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from itertools import groupby
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from assistant.accounts import policy, review
+from assistant.accounts import review
 from assistant.audit.catalogue import OUTCOMES
+from assistant.audit.reading import Filters
 
 from . import wording
 from .forms import AuditFilterForm
@@ -27,7 +27,7 @@ def timeline(request: HttpRequest) -> HttpResponse:
     """What happened, newest first, by day; the filters are in the address."""
     person = actor(request)
     form = AuditFilterForm(request.GET)
-    found = review.events(actor=person, **_filters(form))
+    found = review.events(actor=person, filters=_filters(form))
     page = paged(request, found, PAGE)
     names = review.names(page.object_list)
     days = [
@@ -49,18 +49,16 @@ def timeline(request: HttpRequest) -> HttpResponse:
 @require_safe
 def event(request: HttpRequest, seq: int) -> HttpResponse:
     """One event with what comes before and after it in the chain, and what happened in the same request."""
-    person = actor(request)
-    near = {row.seq: row for row in review.events(actor=person).filter(seq__range=(max(1, seq - 1), seq + 1))}
-    row = policy.only(review.events(actor=person), seq=seq)
-    same = list(review.events(actor=person, request_id=row.request_id).exclude(seq=seq)[:50]) if row.request_id else []
-    names = review.names([row, *near.values(), *same])
+    found = review.event(actor=actor(request), seq=seq)
+    row = found.event
+    names = review.names([row])
     context = {
         "event": row,
         "who": names.get(row.actor, row.actor),
         "whom": names.get(f"{row.target_type}:{row.target_id}", ""),
-        "before": near.get(seq - 1),
-        "after": near.get(seq + 1),
-        "same_request": sorted(same, key=lambda other: other.seq),
+        "before": found.before,
+        "after": found.after,
+        "same_request": found.same_request,
         "detail": sorted(row.detail.items()),
     }
     return render(request, "web/audit_event.html", context)
@@ -78,7 +76,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
     """The filtered events as a file; without a filter, JSON lines are the whole log that anybody can verify."""
     form = AuditFilterForm(request.GET)
     kind = request.GET.get("format", "jsonl")
-    media_type, lines = review.export(actor=actor(request), form=kind, **_filters(form))
+    media_type, lines = review.export(actor=actor(request), form=kind, filters=_filters(form))
     response = StreamingHttpResponse(lines, content_type=media_type)
     name = f"audit-{timezone.localdate().isoformat()}.{EXTENSIONS.get(kind, 'txt')}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -86,24 +84,22 @@ def export(request: HttpRequest) -> HttpResponseBase:
     return off_the_loop(request, response)
 
 
-def _filters(form: AuditFilterForm) -> dict[str, Any]:
-    """The valid filters as `review` takes them; a day begins and ends at midnight here."""
+def _filters(form: AuditFilterForm) -> Filters:
+    """The valid filters; a day begins and ends at midnight here. A document's bare id finds what mentions it."""
     form.is_valid()
     data = form.cleaned_data
-    return {
-        "person": data.get("person", ""),
-        "action": data.get("action", ""),
-        "target": _target(data.get("target", "")),
-        "outcome": data.get("outcome", ""),
-        "since": _midnight(data.get("since")),
-        "until": _midnight(data["until"] + timedelta(days=1)) if data.get("until") else None,
-    }
+    about = data.get("target", "")
+    bare = about.count("-") == 4 and ":" not in about
+    return Filters(
+        actor=data.get("person", ""),
+        action=data.get("action", ""),
+        target="" if bare else about,
+        mentions=about if bare else "",
+        outcome=data.get("outcome", ""),
+        since=_midnight(data.get("since")),
+        until=_midnight(data["until"] + timedelta(days=1)) if data.get("until") else None,
+    )
 
 
 def _midnight(day: date | None) -> datetime | None:
     return timezone.make_aware(datetime.combine(day, time.min)) if day else None
-
-
-def _target(text: str) -> str:
-    """ "kind:id", a kind, or a document's bare id."""
-    return f"document:{text}" if text.count("-") == 4 and ":" not in text else text

@@ -322,7 +322,9 @@ def test_no_text_leaves_with_an_export(log):
 
 @pytest.mark.parametrize("selected", [False, True])
 def test_any_damage_to_an_export_is_found(log, tmp_path, selected):
-    lines = list(exports.jsonl(reading.events(action="answer.asked").filter(seq__gt=5) if selected else None))
+    lines = list(
+        exports.jsonl(reading.events(reading.Filters(action="answer.asked")).filter(seq__gt=5) if selected else None)
+    )
     path = tmp_path / "x.jsonl"
     assert check(write(path, lines)) == "good"
     events = [n for n, line in enumerate(lines) if line.startswith('{"type":"event"')]
@@ -340,7 +342,7 @@ def test_any_damage_to_an_export_is_found(log, tmp_path, selected):
 
 
 def test_a_selection_proves_each_event_against_the_trees(log, tmp_path):
-    chosen = reading.events(target="answer:13")
+    chosen = reading.events(reading.Filters(target="answer:13"))
     lines = list(exports.jsonl(chosen))
     assert [json.loads(line)["type"] for line in lines] == ["header", "tree", "event", "trailer"]
     path = write(tmp_path / "one.jsonl", lines)
@@ -354,7 +356,10 @@ def test_a_selection_proves_each_event_against_the_trees(log, tmp_path):
 
 
 def test_an_empty_selection_is_a_valid_export(log, tmp_path):
-    assert check(write(tmp_path / "none.jsonl", exports.jsonl(reading.events(actor="user:404")))) == "good"
+    assert (
+        check(write(tmp_path / "none.jsonl", exports.jsonl(reading.events(reading.Filters(actor="user:404")))))
+        == "good"
+    )
 
 
 def test_a_file_that_is_no_export_is_said_to_be_none(tmp_path):
@@ -377,7 +382,7 @@ def test_no_cell_of_the_table_starts_a_formula():
 def test_cef_lines_escape_what_would_forge_a_field():
     services.record(action="auth.refused", outcome="refused", target=("user", "x outcome=success\nCEF:0|"))
     (line,) = exports.cef_lines(reading.events())
-    assert line.startswith("CEF:0|Assistant|assistant|1|auth.refused|Sign-in refused|6|")
+    assert line.startswith("CEF:0|Assistant|assistant|2|auth.refused|Sign-in refused|6|")
     assert line.count("\n") == 1
     assert "x outcome\\=success\\nCEF:0|" in line
 
@@ -389,7 +394,7 @@ def test_events_are_found_by_each_filter():
     services.record(action="auth.sign_in", target=("user", "1"))
 
     def found(**filters):
-        return list(reading.events(**filters).values_list("seq", flat=True))
+        return list(reading.events(reading.Filters(**filters)).values_list("seq", flat=True))
 
     assert found() == [3, 2, 1]
     assert found(action="document.") == [2, 1]

@@ -1,16 +1,8 @@
 from django.db import migrations
 
-from assistant.audit import triggers
-
-
-def install(apps, schema_editor):
-    triggers.install(schema_editor.connection)
-
-
-def remove(apps, schema_editor):
-    triggers.remove(schema_editor.connection)
-
 
 class Migration(migrations.Migration):
+    """Triggers once began here; since 0004 they speak of a table that 0003 makes, and are installed there."""
+
     dependencies = [("audit", "0001_initial")]
-    operations = [migrations.RunPython(install, remove)]
+    operations = []
