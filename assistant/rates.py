@@ -1,8 +1,8 @@
 """How often something may happen: exact counts in Redis, however many processes ask at once.
 
-Knows: names, limits, a sliding window. Does not know: people or calls; `api.throttling` says what is counted. The script
-runs whole inside Redis, so a hundred calls at the same instant are counted one after the other; it looks at every limit
-first and counts a call against all of them or none.
+Knows: names, limits, a sliding window. Does not know: people or calls (`api.throttling` says what is counted). The
+script runs whole inside Redis, so a hundred calls at one instant are counted one after the other; it looks at every
+limit first and counts a call against all of them or none.
 """
 
 from __future__ import annotations

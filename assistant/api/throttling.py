@@ -1,4 +1,4 @@
-"""A ceiling on calls per person and per token. How many questions may wait, and how many a day, is the chat services'."""
+"""A ceiling on calls per person and per token. How many questions may wait, and how many a day, `chat.limits` says."""
 
 from __future__ import annotations
 

@@ -74,8 +74,8 @@ def ask(
     themselves; the newest CONTEXT_TURNS count.
 
     The same `idempotency_key` with the same request gives the same answer; with another request Conflict. Raises
-    Invalid, NotFound (conversation or collection), TooMany (queue full, the person holds half of it, or the day's quota is spent), and
-    AuditUnavailable when the question cannot be put on record: then nothing is stored and nothing answered.
+    Invalid, NotFound (conversation or collection), TooMany (queue full, the person holds half of it, or the day's quota
+    is spent), and AuditUnavailable when the question cannot be put on record: then nothing is stored or answered.
     """
     require(actor, Duty.ASK)
     text = sanitize.question(question, limit=settings.MAX_QUESTION_CHARS)
