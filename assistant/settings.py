@@ -102,6 +102,10 @@ MODELS_DIR = Path(env("MODELS_DIR", str(DATA_DIR / "models")))
 
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = env_secret("SECRET_KEY")
+VAULT_KEY = env_or_file("VAULT_KEY")  # wraps the data keys of everything at rest; empty: a file made below
+VAULT_KEY_PREVIOUS = env_or_file("VAULT_KEY_PREVIOUS")  # the one before, until `manage.py vault rotate` is through
+if not VAULT_KEY:
+    env_secret("VAULT_KEY")  # read anew by assistant.vault.master, since a rotation replaces it
 AUDIT_KEY = env_secret("AUDIT_KEY")  # MAC over audit events and encryption of audited texts
 AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 400, minimum=184)  # the database's triggers keep 184 as well
 SITE_URL = env("SITE_URL", "http://127.0.0.1:8000")
@@ -122,6 +126,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "csp",
     "assistant",
+    "assistant.vault",
     "assistant.audit",
     "assistant.accounts",
     "assistant.documents",

@@ -92,6 +92,16 @@ def _flush_in_spite_of_the_audit_triggers() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _no_keys_of_other_tests() -> Iterator[None]:
+    """A test's rows are rolled back and their numbers used again: the keys this process remembers go with them."""
+    from assistant.vault import ring
+
+    ring.forget()
+    yield
+    ring.forget()
+
+
 @dataclass(frozen=True)
 class People:
     """The personas of every permission test. `outsider` is an employee without team or grant."""

@@ -78,6 +78,7 @@ conversation.erased         3 Conversation erased
 conversation.exported       4 Conversation exported
 model.changed               7 Model installed or chosen
 setting.changed             7 Setting changed
+vault.rotated               8 Keys wrapped anew under a new master key
 audit.viewed                3 Audit log viewed
 audit.verified              3 Audit log verified
 audit.exported              5 Audit log exported

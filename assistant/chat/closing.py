@@ -87,6 +87,7 @@ def close(row: Answer, result: Result) -> None:
     row.status = AnswerStatus.DONE
     row.outcome = result.outcome
     row.reason = result.reason
+    row.words_of = result.rests_on  # sealed under their keys too
     row.text = result.text
     row.thinking = result.thinking
     row.sentences = [list(sentence) for sentence in result.sentences]

@@ -174,8 +174,8 @@ def _judge(row: Row, views: Mapping[str, AnswerView]) -> Judged:
 
 def _documents(name: str) -> Iterator[UUID]:
     """Documents by the file they came from, or by title."""
-    found = Document.objects.filter(versions__filename=name) | Document.objects.filter(title=name)
-    yield from found.distinct().values_list("pk", flat=True)
+    rows = Document.objects.values_list("pk", "title", "versions__filename")
+    yield from dict.fromkeys(pk for pk, title, filename in rows if name in (title, filename))
 
 
 def _touched(view: AnswerView) -> set[UUID]:

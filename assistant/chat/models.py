@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import ClassVar
 
 from django.conf import settings
@@ -12,12 +13,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from assistant.leases import Leased
+from assistant.vault.fields import SealedJSON, SealedText
+from assistant.vault.ring import Ref
 
 
 class Conversation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
-    title = models.CharField(max_length=200, blank=True)
+    title = SealedText(sealed_by="keys", blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now)
     deleted_at = models.DateTimeField(null=True, blank=True)  # undo for a moment, then erased by the sweeper
@@ -27,6 +30,10 @@ class Conversation(models.Model):
 
     def __str__(self) -> str:
         return self.title or str(self.id)
+
+    def keys(self) -> list[Ref]:
+        """The conversation's own key, made with its row and wrapped under its owner's."""
+        return [Ref("conversation", str(self.pk), root=("person", str(self.owner_id)))]
 
 
 class Outcome(models.TextChoices):
@@ -48,18 +55,20 @@ class Answer(Leased):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="answers")
-    question = models.TextField()
-    standalone_question = models.TextField(blank=True)  # a follow-up rewritten to stand alone
-    context = models.JSONField(default=list)  # earlier turns that came with the question: [[role, text], …]
+    question = SealedText(sealed_by="keys")
+    standalone_question = SealedText(sealed_by="keys", blank=True, default="")  # a follow-up rewritten to stand alone
+    context = SealedJSON(sealed_by="keys", default=list)  # earlier turns that came with the question: [[role, text], …]
     collections = models.JSONField(default=list)  # slugs the person narrowed to; empty: all readable
     status = models.CharField(max_length=12, choices=AnswerStatus.choices, default=AnswerStatus.QUEUED)
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
-    text = models.TextField(blank=True)  # plain text with [n] markers
-    sentences = models.JSONField(default=list)  # [[text, [markers], verified, line breaks before], …] of `text`
+    text = SealedText(sealed_by="keys_of_text", blank=True, default="")  # plain text with [n] markers
+    sentences = SealedJSON(
+        sealed_by="keys_of_text", default=list
+    )  # [[text, [markers], verified, line breaks before], …] of `text`
     rests_on = models.ManyToManyField(  # documents whose words may be in `text`: all must be readable to show it
         "documents.Document", related_name="answers", blank=True
     )
-    thinking = models.TextField(blank=True)
+    thinking = SealedText(sealed_by="keys_of_text", blank=True, default="")
     reason = models.CharField(max_length=60, blank=True)  # code for refused, failed, not_found
     engine = models.CharField(max_length=40, blank=True)
     model = models.CharField(max_length=200, blank=True)
@@ -93,6 +102,20 @@ class Answer(Leased):
     def __str__(self) -> str:
         return str(self.id)
 
+    words_of: Collection[uuid.UUID] | None = None  # what `rests_on` is about to be, when a text is saved before it
+
+    def keys(self) -> list[Ref]:
+        return [Ref("conversation", str(self.conversation_id))]
+
+    def keys_of_text(self) -> list[Ref]:
+        """The conversation's and those of every document whose words may be in it: with any of them the text goes."""
+        if self.words_of is None:
+            said = self.text or self.thinking or self.sentences
+            words_of = list(self.rests_on.order_by("pk").values_list("pk", flat=True)) if said else []
+        else:
+            words_of = sorted(self.words_of)
+        return [*self.keys(), *(Ref("document", str(key)) for key in words_of)]
+
 
 class Citation(models.Model):
     """A marker of an answer and the words it stands on. Survives its chunk (new versions) but not its document."""
@@ -103,9 +126,9 @@ class Citation(models.Model):
     document = models.ForeignKey("documents.Document", on_delete=models.CASCADE, related_name="citations")
     version = models.ForeignKey("documents.DocumentVersion", on_delete=models.CASCADE, related_name="citations")
     chunk = models.ForeignKey("documents.Chunk", null=True, on_delete=models.SET_NULL, related_name="+")
-    title = models.CharField(max_length=300)
+    title = SealedText(sealed_by="keys")
     page = models.PositiveIntegerField()
-    quote = models.TextField()
+    quote = SealedText(sealed_by="keys")
     char_start = models.PositiveIntegerField()  # in the page's text
     char_end = models.PositiveIntegerField()
     verified = models.BooleanField(default=False)  # the sentence was found supported by the quote
@@ -120,16 +143,21 @@ class Citation(models.Model):
     def __str__(self) -> str:
         return f"[{self.marker}] {self.title} p. {self.page}"
 
+    def keys(self) -> list[Ref]:
+        return [*self.answer.keys(), Ref("document", str(self.document_id))]
+
 
 class Feedback(models.Model):
     answer = models.OneToOneField(Answer, on_delete=models.CASCADE, related_name="feedback")
     good = models.BooleanField()
-    reason = models.CharField(max_length=500, blank=True)
+    reason = SealedText(sealed_by="keys", blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:
         return "good" if self.good else "not good"
 
+    def keys(self) -> list[Ref]:
+        return self.answer.keys()
 
 class DailyQuestions(models.Model):
     """How many questions a person asked on a day; kept when the conversation is deleted."""

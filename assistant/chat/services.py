@@ -30,6 +30,7 @@ from assistant.documents import policy
 from assistant.documents.models import Collection
 from assistant.guardrails import sanitize
 from assistant.transport import redis_client
+from assistant.vault import ring
 
 from . import dispatch, limits, presentation, streaming
 from .closing import Result, close
@@ -258,10 +259,11 @@ def erase(rows: QuerySet[Conversation]) -> int:
                 continue
             answers = list(row.answers.values_list("pk", flat=True))
             row.delete()
+            keys = ring.destroy("conversation", [pk])
             audit.record(
                 action="conversation.erased",
                 target=("conversation", str(pk)),
-                detail={"answers": [str(answer) for answer in answers]},
+                detail={"answers": [str(answer) for answer in answers], "keys": keys},
             )
         streaming.forget(answers)
         erased += 1

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from assistant.accounts.models import User
 from assistant.errors import AssistantError
+from assistant.vault import ring
 from retrieval.parsing import supported_media_types
 
 from . import policy, services
@@ -44,10 +46,14 @@ def files_in(path: Path) -> Iterator[Path]:
 
 def take(*, actor: User, collection: Collection, path: Path) -> Iterator[Taken]:
     """Upload what is new, replace what changed, skip the rest; one result for each file."""
+    known = _by_source(actor, collection)
     for file in files_in(path):
         source = file.relative_to(path).as_posix() if path.is_dir() else file.name
         try:
-            yield _take_one(actor, collection, file, source)
+            taken = _take_one(actor, collection, file, source, known.get(source))
+            if taken.document is not None:
+                known.setdefault(source, taken.document.pk)
+            yield taken
         except AssistantError as error:
             if error.retryable:  # a full disk, no audit: the rest would fare no better
                 raise
@@ -75,8 +81,15 @@ def wait(
     return ended
 
 
-def _take_one(actor: User, collection: Collection, file: Path, source: str) -> Taken:
-    known = policy.managed_documents(actor).filter(collection=collection, source=source).first()
+def _by_source(actor: User, collection: Collection) -> dict[str, UUID]:
+    """The documents that came from a folder before, by their path in it. Paths are sealed: SQL cannot compare them."""
+    rows = policy.managed_documents(actor).filter(collection=collection).order_by("-created_at", "-pk")
+    ring.load("document", rows.values_list("pk", flat=True))
+    return {source: pk for pk, source in rows.values_list("pk", "source") if source}
+
+
+def _take_one(actor: User, collection: Collection, file: Path, source: str, before: UUID | None) -> Taken:
+    known = policy.managed_documents(actor).filter(pk=before).first() if before else None
     with file.open("rb") as stream:
         if known is None:
             document, created = services.upload(

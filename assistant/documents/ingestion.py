@@ -132,9 +132,8 @@ def _run(version: DocumentVersion) -> Outcome:
 
 def _read(version: DocumentVersion, pulse: Pulse) -> _Read:
     pulse.stage("parsing")
-    parsed = parse_file(
-        storage.path_of(version.stored), limits=_limits(), filename=version.filename, on_progress=pulse.pages
-    )
+    with storage.readable(version.stored, version.file_key) as path:
+        parsed = parse_file(path, limits=_limits(), filename=version.filename, on_progress=pulse.pages)
     title = _title(version, parsed)
     pulse.stage("chunking")
     embedder = engines.embedder()
@@ -268,7 +267,7 @@ def _give_back(version: DocumentVersion) -> None:
 
 def _title(version: DocumentVersion, parsed: ParsedDocument) -> str:
     """The person's own title; without one the document's, if it says anything; else the file's name."""
-    given = version.document.title
+    given = str(version.document.title)
     first = version.document.versions.order_by("number").first()
     if first is not None and given != title_from(first.filename):
         return given

@@ -13,6 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from assistant.leases import Leased
+from assistant.vault.fields import SealedBytes, SealedJSON, SealedText
+from assistant.vault.ring import Ref
 
 
 class Collection(models.Model):
@@ -118,8 +120,8 @@ class Document(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     collection = models.ForeignKey(Collection, on_delete=models.PROTECT, related_name="documents")
     scope = models.ForeignKey(Scope, on_delete=models.PROTECT, related_name="documents")
-    title = models.CharField(max_length=300)
-    source = models.CharField(max_length=500, blank=True, editable=False)  # path within an imported folder
+    title = SealedText(sealed_by="keys")
+    source = SealedText(sealed_by="keys", blank=True, default="", editable=False)  # path within an imported folder
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="documents")
     current = models.OneToOneField(
         "DocumentVersion", null=True, blank=True, on_delete=models.SET_NULL, related_name="current_of"
@@ -141,7 +143,11 @@ class Document(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.title
+        return str(self.title)
+
+    def keys(self) -> list[Ref]:
+        """The document's own key, made with its row and wrapped under its collection's."""
+        return [Ref("document", str(self.pk), root=("collection", str(self.collection_id)))]
 
     @property
     def latest(self) -> DocumentVersion:
@@ -164,7 +170,8 @@ class DocumentVersion(Leased):
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     file = models.FileField(upload_to=version_path, max_length=200)
-    filename = models.CharField(max_length=255)
+    file_key = SealedBytes(sealed_by="keys", default=b"", editable=False)  # of the sealed original; none: it is plain
+    filename = SealedText(sealed_by="keys")
     media_type = models.CharField(max_length=100, blank=True)
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
@@ -177,7 +184,9 @@ class DocumentVersion(Leased):
     error_code = models.CharField(max_length=50, blank=True)
     error = models.TextField(blank=True)  # a sentence that says what to do
     warnings = models.JSONField(default=list)
-    hidden_text = models.JSONField(default=list)  # [{"page", "reason", "text"}] for the curator; never indexed
+    hidden_text = SealedJSON(
+        sealed_by="keys", default=list
+    )  # [{"page", "reason", "text"}] for the curator; never indexed
     embedding_model = models.CharField(max_length=120, blank=True)
     released = models.BooleanField(default=False)  # a curator reviewed the quarantined text and lets it answer
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -193,6 +202,9 @@ class DocumentVersion(Leased):
     def __str__(self) -> str:
         return f"{self.document_id} v{self.number}"
 
+    def keys(self) -> list[Ref]:
+        return [Ref("document", str(self.document_id))]
+
     @property
     def stored(self) -> str:
         """The original's name under the uploads folder."""
@@ -204,8 +216,8 @@ class Page(models.Model):
 
     version = models.ForeignKey(DocumentVersion, on_delete=models.CASCADE, related_name="pages")
     number = models.PositiveIntegerField()
-    label = models.CharField(max_length=200, blank=True)
-    text = models.TextField()
+    label = SealedText(sealed_by="keys", blank=True, default="")
+    text = SealedText(sealed_by="keys")
     ocr = models.BooleanField(default=False)
     layout = models.JSONField(default=list)  # OCR line boxes: [char_start, char_end, x0, y0, x1, y1], fractions 0..1
 
@@ -216,6 +228,9 @@ class Page(models.Model):
     def __str__(self) -> str:
         return f"{self.version_id} p. {self.number}"
 
+    def keys(self) -> list[Ref]:
+        return self.version.keys()
+
 
 class Chunk(models.Model):
     """A passage. `text` equals its page's text[char_start:char_end]. Only a document's current version has chunks."""
@@ -224,11 +239,11 @@ class Chunk(models.Model):
     version = models.ForeignKey(DocumentVersion, on_delete=models.CASCADE, related_name="chunks")
     ordinal = models.PositiveIntegerField()
     page = models.PositiveIntegerField()
-    headings = models.JSONField(default=list)
+    headings = SealedJSON(sealed_by="keys", default=list)
     char_start = models.PositiveIntegerField()
     char_end = models.PositiveIntegerField()
-    text = models.TextField()
-    embedding = models.BinaryField()  # float16 little-endian, L2-normalised, of version.embedding_model
+    text = SealedText(sealed_by="keys")
+    embedding = SealedBytes(sealed_by="keys")  # float16 little-endian, L2-normalised, of version.embedding_model
     suspicion = models.FloatField(default=0.0)  # 0..1, instruction-like text; a flag for ranking, never access control
 
     class Meta:
@@ -237,6 +252,9 @@ class Chunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.document_id} #{self.ordinal}"
+
+    def keys(self) -> list[Ref]:
+        return [Ref("document", str(self.document_id))]
 
 
 class IndexEvent(models.Model):

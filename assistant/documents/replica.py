@@ -26,6 +26,7 @@ import numpy as np
 from django.db import DatabaseError, connection
 
 from assistant import engines
+from assistant.vault import ring
 from retrieval.chunking import passage_text
 from retrieval.errors import SnapshotError
 from retrieval.indexes.snapshot import load_snapshot, save_snapshot
@@ -186,6 +187,7 @@ class DocumentReplica:
         """What is searchable of each document now: nothing for those that are gone."""
         records: dict[str, list[IndexRecord]] = {str(key): [] for key in document_ids}
         self._foreign.difference_update(records)
+        ring.load("document", document_ids)
         rows = Chunk.objects.filter(document__in=document_ids).values_list(
             "pk",
             "document_id",
@@ -198,6 +200,8 @@ class DocumentReplica:
             "version__embedding_model",
         )
         for pk, document, scope, ordinal, title, headings, text, embedding, model in rows.order_by("ordinal"):
+            if not embedding:  # its key was destroyed since: the deletion's own event follows
+                continue
             if model != self.model_id:
                 self._foreign.add(str(document))
                 continue

@@ -142,7 +142,7 @@ class Searcher:
         found = [
             FoundPassage(rows[hit.chunk_id], _trusted(hit.score, rows[hit.chunk_id]), hit.dense, hit.lexical)
             for hit in hits
-            if hit.chunk_id in rows
+            if hit.chunk_id in rows and rows[hit.chunk_id].text  # empty: its key was destroyed a moment ago
         ]
         return sorted(found, key=lambda item: (-item.score, str(item.chunk.document_id), item.chunk.ordinal))
 

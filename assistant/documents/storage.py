@@ -1,8 +1,9 @@
-"""Files on disk: originals and page pictures. Knows: where they lie and how a stream becomes a whole file or nothing.
-Does not know: rows, rights or formats.
+"""Files on disk: originals and page pictures, sealed. Knows: where they lie and how a stream becomes a whole file or
+nothing. Does not know: rows, rights or formats; the key of each original is its row's.
 
-An original is received under `incoming/`, hashed on the way, flushed to the disk, and moved into its document's folder
-when its row is about to be committed. What has no row (a crash in between) is an orphan, removed by the sweeper.
+An original is sealed under a key of its own from its first byte on: received under `incoming/`, hashed on the way,
+flushed to the disk, and moved into its document's folder when its row is about to be committed. What has no row (a
+crash in between) is an orphan, removed by the sweeper.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from django.conf import settings
 
 from assistant.errors import Invalid, TooLarge, Unavailable
+from assistant.vault import envelope, ring, streams
+from assistant.vault.ring import Ref
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CACHED = "documents.cache"
 _ORPHAN_AGE = 3600.0  # seconds: far longer than any upload's transaction
 
 
@@ -35,11 +39,12 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A whole file that nobody owns yet."""
+    """A whole sealed file that nobody owns yet; size and digest are of what is in it."""
 
     path: Path
     size: int
     sha256: str
+    key: bytes = field(repr=False)
 
 
 def incoming() -> Path:
@@ -55,18 +60,20 @@ def receive(stream: Readable, *, limit: int) -> Received:
     """Copy the stream to disk. Raises Invalid (empty), TooLarge, Unavailable (disk full); leaves nothing then."""
     path = incoming() / uuid.uuid4().hex
     digest = hashlib.sha256()
-    size = 0
+    size, key = 0, envelope.new_secret()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            sealed = streams.SealedWriter(cast(BinaryIO, file), key)
             while block := stream.read(1024 * 1024):
                 size += len(block)
                 if size > limit:
                     raise TooLarge(f"The file is larger than {limit // 2**20} MB. Split it, or ask for a higher limit.")
                 digest.update(block)
-                file.write(block)
+                sealed.write(block)
             if size == 0:
                 raise Invalid("The file is empty.", code="empty_file", fields={"file": ["The file is empty."]})
+            sealed.finish()
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -81,7 +88,7 @@ def receive(stream: Readable, *, limit: int) -> Received:
     except BaseException:  # whatever interrupts the copy, half a file must not stay
         path.unlink(missing_ok=True)
         raise
-    return Received(path, size, digest.hexdigest())
+    return Received(path, size, digest.hexdigest(), key)
 
 
 def adopt(received: Received, name: str) -> None:
@@ -105,8 +112,75 @@ def path_of(name: str) -> Path:
     return Path(settings.UPLOADS_DIR, name)
 
 
-def open_original(name: str) -> BinaryIO:
-    return path_of(name).open("rb")
+def open_original(name: str, key: bytes) -> BinaryIO:
+    """The original's plain bytes in an anonymous file in memory, at its start. `key` is its row's (none: a file from
+    before the vault, not sealed yet). Raises FileNotFoundError, vault.envelope.Damaged."""
+    source = path_of(name).open("rb")
+    if not key:
+        return source
+    with source:
+        plain = os.fdopen(os.memfd_create("original", os.MFD_CLOEXEC), "w+b")
+        try:
+            for piece in streams.pieces(source, key):
+                plain.write(piece)
+            plain.seek(0)
+        except BaseException:
+            plain.close()
+            raise
+        return plain
+
+
+@contextmanager
+def readable(name: str, key: bytes) -> Iterator[Path]:
+    """A path by which this process can open the original's plain bytes; nothing of them is on a disk."""
+    with open_original(name, key) as plain:
+        yield Path(f"/proc/self/fd/{plain.fileno()}")
+
+
+def seal_original(name: str) -> bytes:
+    """Seal an original from before the vault where it lies; its new key, to be stored before the next reading.
+    The sealed file stands beside the plain one until `replace_plain`."""
+    key = envelope.new_secret()
+    with path_of(name).open("rb") as source, _beside(name).open("wb") as target:
+        sealed = streams.SealedWriter(target, key)
+        while block := source.read(streams.PIECE):
+            sealed.write(block)
+        sealed.finish()
+        target.flush()
+        os.fsync(target.fileno())
+    return key
+
+
+def replace_plain(name: str) -> None:
+    """The sealed file takes the plain one's place."""
+    _beside(name).replace(path_of(name))
+
+
+def _beside(name: str) -> Path:
+    path = path_of(name)
+    return path.with_name(f"{path.name}.sealed")
+
+
+def keep(path: Path, content: bytes, document_id: uuid.UUID | str) -> None:
+    """Write something drawn from a document, sealed under its key, whole or not at all; a full disk costs the cache,
+    not the page. Raises vault.errors.KeyDestroyed when the document is being erased."""
+    sealed = ring.seal(content, [Ref("document", str(document_id))], _CACHED)
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(sealed)
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+
+
+def kept(path: Path) -> bytes:
+    """What `keep` wrote. Raises OSError when it is not there, ValueError when it does not open (any more)."""
+    content = ring.open_sealed(path.read_bytes(), _CACHED)
+    if content is None:
+        raise ValueError("the key of this picture is destroyed")
+    return content
 
 
 def erase_document(document_id: uuid.UUID | str) -> tuple[int, int]:

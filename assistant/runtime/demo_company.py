@@ -105,7 +105,8 @@ def _upload(administrator: User, folder: Path, spec: company.DocumentSpec) -> No
     """A document that supersedes another becomes its next version, so that only the newer one answers. A restricted one
     is restricted in the transaction that makes it: nobody else sees it in between."""
     collection = Collection.objects.get(slug=spec.collection)
-    older = Document.objects.filter(collection=collection, versions__filename=spec.replaces).first()
+    names = collection.documents.values_list("pk", "versions__filename")
+    older = Document.objects.filter(pk__in=[pk for pk, name in names if name == spec.replaces]).first()
     with (folder / spec.filename).open("rb") as file, transaction.atomic():
         if older is not None:
             documents.replace(actor=administrator, document=older, file=file, filename=spec.filename)

@@ -7,6 +7,7 @@ until a question can be answered; on the first run loads the demo company and pr
 from __future__ import annotations
 
 import http.client
+import io
 import shutil
 import signal
 import socket
@@ -79,6 +80,7 @@ def run(*, host: str, port: int) -> int:
     check(host, port)
     say("Preparing the database …")
     call_command("migrate", interactive=False, verbosity=0)
+    call_command("vault", "seal", stdout=io.StringIO())  # originals from before the vault; nothing to do afterwards
     call_command("collectstatic", interactive=False, verbosity=0)
     connections.close_all()
     configuration = processes.write_configuration(processes.all_processes(host=host, port=port))

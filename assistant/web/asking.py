@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -18,6 +17,7 @@ from assistant.accounts.models import User
 from assistant.chat import services as chat
 from assistant.chat.models import Answer, AnswerStatus, Conversation
 from assistant.documents import policy
+from assistant.vault import ring
 
 from . import examples, library, wording
 from .forms import AskForm, FeedbackForm, RenameForm
@@ -77,7 +77,7 @@ def conversations(request: HttpRequest) -> HttpResponse:
     rows = chat.conversations(person)
     words = request.GET.get("q", "").strip()
     if words:
-        rows = rows.filter(pk__in=_matching(rows, words))
+        rows = rows.filter(pk__in=_matching(rows, words.casefold()))
     page = paged(request, rows)
     days = [(day, list(group)) for day, group in groupby(page, key=lambda row: wording.day(row.updated_at))]
     return render(request, "web/conversations.html", {"page": page, "days": days, "words": words})
@@ -175,7 +175,8 @@ def _curators(person: User, answers: list[chat.AnswerView]) -> list[str]:
     return library.curators(policy.visible_collections(person).filter(slug__in=slugs))
 
 
-def _matching(rows: QuerySet[Conversation], words: str) -> Any:
-    titles = rows.filter(title__icontains=words)
-    questions = rows.filter(answers__question__icontains=words)
-    return (titles | questions).order_by().values("pk")
+def _matching(rows: QuerySet[Conversation], words: str) -> set[UUID]:
+    """The person's own conversations with the words in title or questions. Both are sealed, so they are read here."""
+    ring.load("conversation", rows.values_list("pk", flat=True))
+    said = rows.order_by().values_list("pk", "title", "answers__question")
+    return {pk for pk, title, question in said if words in f"{title}\n{question or ''}".casefold()}

@@ -21,13 +21,7 @@ from . import failures, wording
 from .forms import CollectionDetailsForm, CollectionForm, GrantForm, UploadForm
 from .pages import REPAIRABLE, acted, actor, form_page, paged, submitted
 
-SORTS = {
-    "title": ("title",),
-    "-title": ("-title",),
-    "updated": ("updated_at",),
-    "-updated": ("-updated_at",),
-    "type": ("current__media_type", "title"),
-}
+SORTS = {"updated": "updated_at", "-updated": "-updated_at"}  # by the database; the others need the sealed titles
 
 
 @require_safe
@@ -66,13 +60,18 @@ def collection(request: HttpRequest, slug: str) -> HttpResponse:
     row = policy.get_visible_collection(person, slug)
     rows = services.documents(actor=person, collection=slug)
     words, status = request.GET.get("q", "").strip(), request.GET.get("state", "")
-    if words:
-        rows = rows.filter(title__icontains=words)
     if status in Status.values:
         rows = _in_state(rows, status)
     sort = request.GET.get("sort", "title")
-    page = paged(request, rows.order_by(*SORTS.get(sort, SORTS["title"]), "pk"))
-    documents = services.states(actor=person, documents=page.object_list)
+    if words or sort not in SORTS:
+        order = {"-title": "-title", "type": "type"}.get(sort, "title") if sort not in SORTS else sort
+        page = paged(request, services.arranged(rows, words=words, by=order))
+        found = rows.in_bulk(list(page.object_list))
+        shown = [found[key] for key in page.object_list if key in found]
+    else:
+        page = paged(request, rows.order_by(SORTS[sort], "pk"))
+        shown = list(page.object_list)
+    documents = services.states(actor=person, documents=shown)
     context = {
         "collection": row,
         "page": page,

@@ -138,6 +138,7 @@ AUDIT_CATALOGUE = (
     gettext_noop("Conversation exported"),
     gettext_noop("Model installed or chosen"),
     gettext_noop("Setting changed"),
+    gettext_noop("Keys wrapped anew under a new master key"),
     gettext_noop("Audit log viewed"),
     gettext_noop("Audit log verified"),
     gettext_noop("Audit log exported"),

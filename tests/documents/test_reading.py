@@ -192,7 +192,9 @@ def test_a_collection_goes_only_when_it_is_empty(world):
 
 def test_readers_learn_no_reading_state_and_managers_all_of_it(world):
     document = world.ready(world.handbook, "travel.md", POLICY)
-    DocumentVersion.objects.update(warnings=["w"], hidden_text=[{"page": 1, "reason": "white", "text": "psst"}])
+    for version in DocumentVersion.objects.all():
+        version.warnings, version.hidden_text = ["w"], [{"page": 1, "reason": "white", "text": "psst"}]
+        version.save()
     document = Document.objects.get()
     seen = services.state(actor=world.people.outsider, document=document)
     assert (seen.warnings, seen.hidden_text, seen.manages) == ((), (), False)

@@ -13,6 +13,7 @@ from assistant.documents import policy
 from assistant.documents.models import Collection, Scope
 from assistant.errors import Conflict, Invalid
 from assistant.guardrails import sanitize
+from assistant.vault import ring
 
 _SLUG = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 
@@ -56,6 +57,7 @@ def delete_collection(*, actor: User, collection: Collection) -> None:
         if row.documents.exists():
             raise Conflict("Delete or move the documents of this collection first.", code="collection_not_empty")
         where = target(row)
+        ring.destroy("collection", [row.pk])
         row.delete()
         audit.record(action="collection.deleted", target=where, detail={"slug": collection.slug})
 

@@ -16,6 +16,7 @@ from assistant.documents import erasure, index_events, policy, storage
 from assistant.documents.models import Chunk, Collection, Document, DocumentVersion, Page, Status
 from assistant.errors import Conflict, Invalid
 from assistant.guardrails import sanitize
+from assistant.vault import ring
 
 from .access import document_target, drop_empty_scopes, move_to_scope, own_scope, principals, restricted_scope
 from .asking import search_again
@@ -115,6 +116,7 @@ def move(*, actor: User, document: Document, collection: Collection) -> Document
         if same_content(target, row.latest.sha256):
             raise Conflict("That collection already holds this file.", code="duplicate")
         left = row.collection_id
+        ring.rehang("document", row.pk, ("collection", str(target.pk)))
         scope = restricted_scope(target, principals(row.scope), actor) if row.restricted else own_scope(target)
         move_to_scope(row, scope)
         detail = {"from": left, "to": target.pk, "scope": scope.pk}
@@ -142,6 +144,7 @@ def delete(*, actor: User, document: Document) -> dict[str, int]:
         key, scope_id = row.pk, row.scope_id
         sentences = [text[:300] for text in row.chunks.values_list("text", flat=True)[:_PROOF_SENTENCES]]
         row.delete()
+        receipt["keys"] = ring.destroy("document", [key])
         drop_empty_scopes([scope_id])
         index_events.append([key])
         audit.record(action="document.deleted", target=document_target(key), detail=dict(receipt))

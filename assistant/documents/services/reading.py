@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Collection as Container
-from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.db.models import QuerySet
@@ -27,6 +25,8 @@ from assistant.audit import services as audit
 from assistant.documents import policy, storage
 from assistant.documents.models import Document, DocumentVersion, Page, Status
 from assistant.errors import Invalid, NotFound, Unavailable
+from assistant.vault import ring
+from assistant.vault.errors import KeyDestroyed
 from retrieval.errors import ParseError
 from retrieval.parsing import Limits, can_render, render_page
 from retrieval.schema import ParsedPage, TextBox
@@ -101,6 +101,22 @@ def documents(*, actor: User, collection: str | None = None) -> QuerySet[Documen
     return found.select_related("collection", "scope", "owner", "current").prefetch_related("versions")
 
 
+def arranged(rows: QuerySet[Document], *, words: str = "", by: str = "title") -> list[uuid.UUID]:
+    """The rows' ids, in order: `by` is title, type (then title) or updated, with "-" for the reverse; with `words` only
+    those whose title holds them. Titles are sealed, so the order is made here and not by the database."""
+    found = rows.order_by("pk").values_list("pk", "title", "current__media_type", "updated_at")
+    ring.load("document", rows.order_by().values_list("pk", flat=True))
+    wanted = words.casefold()
+    kept = [row for row in found if wanted in row[1].casefold()]
+    order: dict[str, Callable[[Any], Any]] = {
+        "title": lambda row: row[1].casefold(),
+        "type": lambda row: (row[2] or "", row[1].casefold()),
+        "updated": lambda row: row[3],
+    }
+    kept.sort(key=order[by.removeprefix("-")], reverse=by.startswith("-"))
+    return [row[0] for row in kept]
+
+
 def states(*, actor: User, documents: Iterable[Document]) -> list[tuple[Document, State]]:
     """Each document with its state for this person; one query for the rights of all."""
     rows = list(documents)
@@ -118,7 +134,7 @@ def open_original(*, actor: User, document: Document, version: int | None = None
     detail = {"version": chosen.number, "sha256": chosen.sha256}
     audit.record(action="document.downloaded", target=document_target(row.pk), detail=detail)
     try:
-        file = storage.open_original(chosen.stored)
+        file = storage.open_original(chosen.stored, chosen.file_key)
     except FileNotFoundError as error:  # deleted a moment ago
         raise NotFound from error
     return Original(file, chosen.filename, chosen.media_type, chosen.size)
@@ -226,22 +242,23 @@ def _drawn(row: Document, version: DocumentVersion, found: Page, width: int, quo
     marks = folder / f"{stem}-{hashlib.sha256(chr(0).join(quotes).encode()).hexdigest()[:24]}.json"
     image = folder / f"{stem}.png"
     try:
-        known = json.loads(marks.read_bytes())
+        known = json.loads(storage.kept(marks))
         boxes = tuple(tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in quote) for quote in known["boxes"])
-        return Picture(image.read_bytes(), known["width"], known["height"], boxes)
+        return Picture(storage.kept(image), known["width"], known["height"], boxes)
     except (OSError, ValueError, KeyError):  # not drawn yet, or half a file after a crash: draw it
         pass
     with _turn():
         try:
-            drawn = render_page(
-                storage.path_of(version.stored),
-                found.number,
-                limits=_LIMITS,
-                width=width,
-                quotes=quotes,
-                page=_as_parsed(found) if found.ocr else None,
-                filename=version.filename,
-            )
+            with storage.readable(version.stored, version.file_key) as path:
+                drawn = render_page(
+                    path,
+                    found.number,
+                    limits=_LIMITS,
+                    width=width,
+                    quotes=quotes,
+                    page=_as_parsed(found) if found.ocr else None,
+                    filename=version.filename,
+                )
         except FileNotFoundError as error:
             raise NotFound from error
         except ParseError as error:
@@ -253,8 +270,11 @@ def _drawn(row: Document, version: DocumentVersion, found: Page, width: int, quo
         tuple(tuple((box.x0, box.y0, box.x1, box.y1) for box in quote) for quote in drawn.boxes),
     )
     facts = {"width": picture.width, "height": picture.height, "boxes": picture.boxes}
-    _keep(image, picture.png)
-    _keep(marks, json.dumps(facts).encode())
+    try:
+        storage.keep(image, picture.png, row.pk)
+        storage.keep(marks, json.dumps(facts).encode(), row.pk)
+    except KeyDestroyed as error:
+        raise NotFound from error
     if not Document.objects.filter(pk=row.pk).exists():  # deleted while it was drawn: its cache must not come back
         storage.erase_document(row.pk)
         raise NotFound
@@ -275,15 +295,3 @@ def _turn() -> Iterator[None]:
 def _as_parsed(found: Page) -> ParsedPage:
     layout = tuple(TextBox(int(a), int(b), *map(float, rest)) for a, b, *rest in found.layout)
     return ParsedPage(found.number, found.text, label=found.label or None, ocr=found.ocr, layout=layout)
-
-
-def _keep(path: Path, content: bytes) -> None:
-    """Write whole or not at all; a full disk costs the cache, not the page."""
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)

@@ -178,6 +178,7 @@ def _add_version(
         document=document,
         number=number,
         filename=filename,
+        file_key=received.key,
         size=received.size,
         sha256=received.sha256,
         uploaded_by=actor,
