@@ -1,5 +1,5 @@
-"""A restored backup forgets what was erased after it was made. Knows: the marks that destroyed keys leave. Does not know:
-how the archive was restored.
+"""A restored backup forgets what was erased after it was made. Knows: the marks that destroyed keys leave. Does not
+know: how the archive was restored.
 
 What those keys sealed cannot be read any more; here the rows that are left around it go as well, each on record.
 """

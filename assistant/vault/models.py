@@ -2,8 +2,8 @@
 
 A tree of two levels: a root (of a collection, of a person) is wrapped under the master key, a leaf (of a document, of
 a conversation) under its root. Everything is sealed under leaves. A key is destroyed by emptying its row, which stays
-as the mark that this was erased: a restored backup learns from it what to forget. The backup script keeps this table out
-of the archives of data, in one file that is replaced each time.
+as the mark that this was erased: a restored backup learns from it what to forget. The backup script keeps this table
+out of the archives of data, in one file that is replaced each time.
 """
 
 from __future__ import annotations

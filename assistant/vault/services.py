@@ -35,10 +35,10 @@ def check() -> None:
 def rotate() -> tuple[int, int]:
     """A new secret for every root under the present master key, and every leaf wrapped anew: (roots, leaves).
 
-    What is sealed stays as it is. Whatever copy of a wrapped key was left anywhere (a replaced row in a table or a log
-    of the database, an older file of keys) opens nothing once the previous master key is gone. With the generated file a
-    new master key is made first and the previous destroyed last; with VAULT_KEY in the environment both are the
-    operator's. Interrupted, it goes on when run again.
+    What is sealed stays as it is. Whatever copy of a wrapped key was left anywhere (a replaced row in a table or a
+    log of the database, an older file of keys) opens nothing once the previous master key is gone. With the generated
+    file a new master key is made first and the previous destroyed last; with VAULT_KEY in the environment both are
+    the operator's. Interrupted, it goes on when run again.
     """
     if master.in_file():
         with transaction.atomic():

@@ -56,8 +56,8 @@ class Command(BaseCommand):
         roots, leaves = services.rotate()
         audit.record(action="vault.rotated", detail={"roots": roots, "leaves": leaves})
         self.stdout.write(
-            f"Wrapped {roots} roots and {leaves} keys anew. Write a new backup of the keys (deploy/backup.sh) and destroy "
-            "older ones; if VAULT_KEY comes from the environment, remove VAULT_KEY_PREVIOUS everywhere."
+            f"Wrapped {roots} roots and {leaves} keys anew. Write a new backup of the keys (deploy/backup.sh) and "
+            "destroy older ones; if VAULT_KEY comes from the environment, remove VAULT_KEY_PREVIOUS everywhere."
         )
 
     def _export(self, options: dict[str, Any]) -> None:
