@@ -159,6 +159,7 @@ class Feedback(models.Model):
     def keys(self) -> list[Ref]:
         return self.answer.keys()
 
+
 class DailyQuestions(models.Model):
     """How many questions a person asked on a day; kept when the conversation is deleted."""
 
