@@ -28,11 +28,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from retrieval.bm25 import WordScores, nth_largest
 from retrieval.config import RetrieverOptions
 from retrieval.errors import IndexMismatch
 from retrieval.fusion import dense_share, fuse
-from retrieval.indexes.dense import TOLERANCE
-from retrieval.indexes.lexical import term_hash
 from retrieval.indexes.segment import MAX_ROWS, LiveSegment, Segment, merge
 from retrieval.indexes.selection import Selection
 from retrieval.schema import Hit, IndexRecord
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
 FAN = 4  # segments of like size that are merged into one
 APPLY_ROWS = 8192  # the largest segment that an update may write
+FEW = 4  # times as many rows as candidates: scoring all is then quicker than choosing
 PARALLEL_ROWS = 100_000  # from here on one search uses several threads
 _pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="retrieval")
 
@@ -89,13 +89,9 @@ class Replica:
 
     def count(self, partitions: Collection[int]) -> int:
         """Searchable passages in the named partitions."""
-        wanted = {int(partition) for partition in partitions}
-        return sum(
-            int(rows)
-            for part in self._parts
-            for partition, rows in zip(part.segment.partitions, part.counts, strict=True)
-            if int(partition) in wanted
-        )
+        wanted = _ascending(partitions)
+        selections = (Selection.of(part, wanted) for part in self._parts)
+        return sum(selection.rows for selection in selections if selection is not None)
 
     def apply(self, document_id: str, records: Sequence[IndexRecord]) -> None:
         """Make `records` exactly what is searchable of the document: add, replace, move or (empty) remove.
@@ -160,12 +156,12 @@ class Replica:
         query = self._query(vector)
         if not partitions or limit < 1 or per_document < 1:
             return []
-        wanted = np.unique(np.fromiter(partitions, dtype=np.int64, count=len(partitions)))
+        wanted = _ascending(partitions)
         selections = [s for s in (Selection.of(part, wanted) for part in self._parts) if s is not None]
         total = sum(selection.rows for selection in selections)
         if not total:
             return []
-        lexical = _bm25(selections, Counter(tokenize(text)), self.options)
+        lexical = WordScores(selections, Counter(tokenize(text)), self.options)
         share = dense_share(text, self.options.dense_weight) if dense_weight is None else dense_weight
         depth = max(self.options.candidates, 2 * limit)
         while True:
@@ -178,17 +174,17 @@ class Replica:
     def _fused(
         self,
         selections: Sequence[Selection],
-        lexical: Sequence[NDArray[np.float64] | None],
+        lexical: WordScores,
         query: NDArray[np.float64],
         depth: int,
         share: float,
     ) -> Iterator[Hit]:
         """The best `depth` rows of either leg, best first, ties by (document_id, ordinal)."""
         by_meaning = _dense_candidates(selections, query, depth)
-        by_words = _lexical_candidates(selections, lexical, depth)
+        by_words = lexical.candidates(depth)
         rows = [np.union1d(a, b) for a, b in zip(by_meaning, by_words, strict=True)]
         dense = [s.part.segment.dense.exact(query, r) for s, r in zip(selections, rows, strict=True)]
-        words = [np.zeros(len(r)) if scores is None else scores[r] for scores, r in zip(lexical, rows, strict=True)]
+        words = [lexical.scores(place, r) for place, r in enumerate(rows)]
         fused = fuse(np.concatenate(dense), np.concatenate(words), share)
         parts = np.repeat(np.arange(len(rows)), [len(part_rows) for part_rows in rows])
         starts = np.cumsum([0, *(len(part_rows) for part_rows in rows)])
@@ -271,6 +267,10 @@ class Replica:
             self._places[document_id] = (*rest, merged.number) if rest else here
 
 
+def _ascending(partitions: Collection[int]) -> NDArray[np.int64]:
+    return np.unique(np.fromiter(partitions, dtype=np.int64, count=len(partitions)))
+
+
 def _crowded(parts: Sequence[LiveSegment], limit: int) -> list[LiveSegment]:
     """Segments of like size that fit into one of `limit` rows, the smallest first; empty when nothing is to do."""
     tiers: dict[int, list[LiveSegment]] = {}
@@ -287,86 +287,43 @@ def _crowded(parts: Sequence[LiveSegment], limit: int) -> list[LiveSegment]:
     return []
 
 
-def _bm25(
-    selections: Sequence[Selection], terms: Counter[str], options: RetrieverOptions
-) -> list[NDArray[np.float64] | None]:
-    """BM25 of every row of every selection, None where no term occurs. Statistics are the selections' own."""
-    rows = sum(selection.rows for selection in selections)
-    mean_length = max(sum(selection.length for selection in selections) / rows, 1.0)
-    scores: list[NDArray[np.float64] | None] = [None] * len(selections)
-    for term, repeats in terms.items():
-        hashed = term_hash(term)
-        found = [selection.postings(hashed) for selection in selections]
-        frequency = sum(len(postings[0]) for postings in found)
-        if not frequency:
-            continue
-        idf = repeats * math.log(1.0 + (rows - frequency + 0.5) / (frequency + 0.5))
-        for place, (selection, (numbers, counts)) in enumerate(zip(selections, found, strict=True)):
-            if not len(numbers):
-                continue
-            sums = scores[place]
-            if sums is None:
-                sums = scores[place] = np.zeros(selection.part.segment.rows)
-            lengths = selection.part.segment.lengths[numbers]
-            tf = counts.astype(np.float64)
-            norm = options.k1 * (1.0 - options.b + options.b * (lengths / mean_length))
-            sums[numbers] += idf * (tf * (options.k1 + 1.0) / (tf + norm))
-    return scores
-
-
-def _lexical_candidates(
-    selections: Sequence[Selection], scores: Sequence[NDArray[np.float64] | None], depth: int
-) -> list[NDArray[np.int64]]:
-    """Rows of each selection that are among the best `depth` by words, ties at the end included."""
-    rows: list[NDArray[np.int64]] = []
-    values: list[NDArray[np.float64]] = []
-    for part_scores in scores:
-        if part_scores is None:
-            rows.append(np.empty(0, dtype=np.int64))
-            values.append(np.empty(0, dtype=np.float64))
-            continue
-        floor = _nth_largest(part_scores, depth)
-        best = np.flatnonzero((part_scores >= floor) & (part_scores > 0.0))
-        rows.append(best)
-        values.append(part_scores[best])
-    everything = np.concatenate(values)
-    floor = _nth_largest(everything, depth)
-    return [r[v >= floor] for r, v in zip(rows, values, strict=True)]
-
-
 def _dense_candidates(
     selections: Sequence[Selection], query: NDArray[np.float64], depth: int
 ) -> list[NDArray[np.int64]]:
     """Rows of each selection that are among the best `depth` by meaning, ties at the end included."""
-    rough_query = query.astype(np.float32)
-    ask = [min(selection.rows, depth + 16) for selection in selections]
+    rows = _near(selections, query, depth)
+    exact = [s.part.segment.dense.exact(query, r) for s, r in zip(selections, rows, strict=True)]
+    bound = nth_largest(np.concatenate(exact), depth)
+    return [r[values >= bound] for r, values in zip(rows, exact, strict=True)]
+
+
+def _near(selections: Sequence[Selection], query: NDArray[np.float64], depth: int) -> list[NDArray[np.int64]]:
+    """Rows of each selection, ascending, with the best `depth` among them and few others."""
+    total = sum(selection.rows for selection in selections)
+    if total <= FEW * depth:
+        return [selection.all_rows() for selection in selections]
+    slack = [selection.part.segment.dense.slack(query) for selection in selections]
+    # Its fair share three times over, so that what lies within the slack is usually there at once.
+    ask = [min(s.rows, depth // 2 + 16 + 3 * depth * s.rows // total) for s in selections]
     # One thread a segment: FAISS's own threads would wait for each other at the end of every segment.
-    spread = _pool.map if sum(selection.rows for selection in selections) >= PARALLEL_ROWS else map
-    found = list(spread(lambda s, k: s.nearest(rough_query, k), selections, ask))
+    spread = _pool.map if total >= PARALLEL_ROWS else map
+    found = list(spread(lambda s, k: s.nearest(query, k), selections, ask))
     while True:
-        # Whatever reaches the rough floor may be among the best by exact score; every part must go below it.
-        floor = _nth_largest(np.concatenate([scores for scores, _ in found]), depth) - TOLERANCE
+        # Whatever may reach what the best `depth` have for certain may be among them; every part must go below that.
+        certain = [scores - down for (scores, _), down in zip(found, slack, strict=True)]
+        floor = nth_largest(np.concatenate(certain), depth)
         short = [
             i
             for i, (scores, _) in enumerate(found)
-            if ask[i] < selections[i].rows and len(scores) and scores[-1] >= floor
+            if ask[i] < selections[i].rows and len(scores) and scores[-1] + slack[i] >= floor
         ]
         if not short:
             break
         for i in short:
             ask[i] = min(selections[i].rows, ask[i] * 4)
-            found[i] = selections[i].nearest(rough_query, ask[i])
-    rows = [np.sort(part_rows[scores >= floor]) for scores, part_rows in found]
-    exact = [s.part.segment.dense.exact(query, r) for s, r in zip(selections, rows, strict=True)]
-    bound = _nth_largest(np.concatenate(exact), depth)
-    return [r[values >= bound] for r, values in zip(rows, exact, strict=True)]
-
-
-def _nth_largest(values: NDArray[np.floating], n: int) -> float:
-    """The n-th largest value, or minus infinity when there are fewer."""
-    if len(values) < n:
-        return -math.inf
-    return float(np.partition(values, len(values) - n)[len(values) - n])
+        for i, again in zip(short, spread(lambda i: selections[i].nearest(query, ask[i]), short), strict=True):
+            found[i] = again
+    return [np.sort(part_rows[scores + up >= floor]) for (scores, part_rows), up in zip(found, slack, strict=True)]
 
 
 def _diverse(hits: Iterable[Hit], limit: int, per_document: int) -> list[Hit]:

@@ -2,18 +2,25 @@
 
 Knows rows, runs of rows and dot products. Does not know partitions' meaning, documents or words.
 
-Why this index. Rows are stored as float16 (`ScalarQuantizer.QT_fp16`): half of float32's memory and memory
-traffic at full recall (FAISS, Douze et al. 2024, https://arxiv.org/abs/2401.08281). An inverted file whose
-lists are *runs of one partition* is used without its coarse quantizer: the
-caller names the lists to scan (`search_preassigned`), so the search is flat and exact, and its cost
-follows the rows that may be read, from a handful to all. Approximate structures (IVF proper, HNSW) lose
-most of the right results under a narrow permission filter, and a flat index with a bitmap still walks over
-every row that may not be read. One call uses one thread: the caller spreads segments over threads.
+Why this index. An inverted file whose lists are *runs of one partition* is used without its coarse quantizer: the
+caller names the lists to scan (`search_preassigned`), so the search is flat, and its cost follows the rows that may
+be read, from a handful to a million. Approximate structures (IVF proper, HNSW) lose most of the right results under a
+narrow permission filter, are trained on rows that may not be read, and a flat index with a bitmap still walks over
+all of those (FAISS, Douze et al. 2024, https://arxiv.org/abs/2401.08281). One index for every size therefore: at
+10,000 rows a scan takes a fraction of a millisecond, at a million it is bound by memory, which is what the two
+planes are for. One call uses one thread: the caller spreads segments over threads.
 
-Exactness. FAISS accumulates in float32 in an order that depends on the processor, so its scores choose
-candidates only. Queries and rows are both float16: a product is a multiple of 2^-48, the sum of a few hundred
-such products of unit vectors needs fewer than 53 bits, and a float64 dot product is therefore *exact* in
-any order, on any machine. Ranks and ties derive from those exact values.
+Two planes. A component is a whole number of 2^-15 (`GRID`), 16 bits, rounded alike wherever the row lies. The high
+8 bits, as many as the segment's largest component leaves room for, are FAISS's (`QT_8bit_direct_signed`) and are all
+that a scan reads: half of float16's memory traffic. The low bits stay beside them and are read for candidates
+alone. What the high plane leaves out of a row is bounded (Cauchy-Schwarz over the longest remainder of the segment),
+so that whoever asks for every row within `slack` of a floor misses none: first pass and re-scoring together are exact,
+and nothing about a result depends on which rows share a segment.
+
+Exactness. FAISS accumulates in float32 in an order that depends on the processor, so its scores choose candidates
+only. Components of a query are float16 values, multiples of 2^-24, those of a row multiples of 2^-15: a sum of a few
+hundred products of unit vectors needs fewer than 53 bits, and a float64 dot product is therefore *exact* in any
+order, on any machine. Ranks and ties derive from those exact values.
 """
 
 from __future__ import annotations
@@ -27,41 +34,61 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Twice the largest error of a float32 dot product of two unit vectors of a few hundred components, with room.
+GRID = 1 << 15  # steps in 1.0
+_LARGEST = 127 * 256 + 127  # the largest component whose high byte does not overflow: 0.996
+_HALF = 128  # FAISS stores a signed byte as itself plus 128
+# More than the error of a float32 dot product of two unit vectors of a few hundred components.
 TOLERANCE = 1e-4
 
 
-class DenseIndex:
-    """float16 rows grouped into FAISS lists; immutable, safe to search from several threads."""
+def on_grid(vectors: NDArray[np.floating]) -> NDArray[np.int16]:
+    """Components between -1 and 1 as whole numbers of 1/`GRID`; those beyond 0.996 become that."""
+    scaled = np.rint(np.asarray(vectors, dtype=np.float32) * GRID)
+    return np.asarray(np.clip(scaled, -_LARGEST, _LARGEST).astype(np.int16))
 
-    def __init__(self, vectors: NDArray[np.float16], run_starts: NDArray[np.int64]) -> None:
-        """`vectors` (rows, dimension); `run_starts` the first row of every run, ascending from 0."""
+
+class DenseIndex:
+    """Rows in two planes, grouped into FAISS lists; immutable, safe to search from several threads."""
+
+    def __init__(self, vectors: NDArray[np.int16], run_starts: NDArray[np.int64]) -> None:
+        """`vectors` (rows, dimension) from `on_grid`; `run_starts` the first row of every run, ascending from 0."""
         rows, dimension = vectors.shape
         self.rows = rows
         self.dimension = dimension
         self._starts = np.append(run_starts, rows)
+        self._shift = _low_bits(vectors)
         lists = len(self._starts) - 1
-        self._quantizer = faiss.IndexFlatIP(dimension)
+        quantizer = faiss.IndexFlatIP(dimension)
         # FAISS's own stubs know less than the library: the object is used untyped.
         self._index: Any = faiss.IndexIVFScalarQuantizer(
-            self._quantizer, dimension, max(lists, 1), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+            quantizer, dimension, max(lists, 1), faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT
         )
+        self._quantizer = quantizer
         self._index.by_residual = False
         self._index.is_trained = True
         inverted: Any = self._index.invlists
-        data = np.ascontiguousarray(vectors, dtype=np.float16)
-        ids = np.arange(rows, dtype=np.int64)
-        for number in range(lists):
-            start, end = int(self._starts[number]), int(self._starts[number + 1])
-            codes = data[start:end].view(np.uint8)
-            inverted.add_entries(number, end - start, faiss.swig_ptr(ids[start:end]), faiss.swig_ptr(codes.reshape(-1)))
+        self._low = np.empty((rows, dimension), dtype=np.int8)
+        longest = 0
+        for number, (start, end) in enumerate(pairwise(self._starts.tolist())):
+            run = vectors[start:end].astype(np.int32)
+            high = (run + (1 << self._shift >> 1)) >> self._shift
+            low = self._low[start:end] = run - (high << self._shift)
+            longest = max(longest, int(np.square(low).sum(axis=1).max(initial=0)))
+            codes = (high + _HALF).astype(np.uint8).reshape(-1)
+            ids = np.arange(start, end, dtype=np.int64)
+            inverted.add_entries(number, end - start, faiss.swig_ptr(ids), faiss.swig_ptr(codes))
         self._index.ntotal = rows
-        self._views: list[NDArray[np.float16] | None] = [None] * lists
+        self._remainder = float(np.sqrt(longest)) / GRID
+
+    def slack(self, query: NDArray[np.float64]) -> float:
+        """How far a score of `top` may be from the exact one, at most."""
+        length = float(np.linalg.norm(query))
+        return 1.000001 * length * self._remainder + TOLERANCE * max(1.0, length)
 
     def top(
-        self, query: NDArray[np.float32], lists: NDArray[np.int64], k: int, alive: NDArray[np.uint8] | None
+        self, query: NDArray[np.float64], lists: NDArray[np.int64], k: int, alive: NDArray[np.uint8] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The best `k` rows of the named lists: approximate scores and row numbers, best first.
+        """The best `k` rows of the named lists by the high plane: scores within `slack`, row numbers, best first.
 
         `alive` is a little-endian bitmap of the rows that count, None for all.
         """
@@ -69,6 +96,7 @@ class DenseIndex:
         rows = np.empty((1, k), dtype=np.int64)
         wanted = np.ascontiguousarray(lists, dtype=np.int64)
         ignored = np.zeros(len(wanted), dtype=np.float32)
+        scaled = np.ldexp(query, self._shift - GRID.bit_length() + 1).astype(np.float32)
         parameters: Any = faiss.SearchParametersIVF()
         parameters.nprobe = len(wanted)
         selector: Any = None
@@ -77,7 +105,7 @@ class DenseIndex:
             parameters.sel = selector
         self._index.search_preassigned_c(
             1,
-            faiss.swig_ptr(query),
+            faiss.swig_ptr(scaled),
             k,
             faiss.swig_ptr(wanted),
             faiss.swig_ptr(ignored),
@@ -91,24 +119,31 @@ class DenseIndex:
 
     def exact(self, query: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Exact dot products of the given rows, ascending, with a query whose components are float16 values."""
-        vectors = np.empty((len(rows), self.dimension), dtype=np.float64)
+        return np.asarray(self.vectors(rows).astype(np.float64) @ query / GRID)
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int16]:
+        """The given rows, ascending, as they were given to the constructor."""
+        high = np.empty((len(rows), self.dimension), dtype=np.uint8)
         owners = np.searchsorted(self._starts, rows, side="right") - 1
         cuts = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(rows)]
         for start, end in pairwise(cuts):
             if start < end:
                 number = int(owners[start])
-                vectors[start:end] = self._view(number)[rows[start:end] - self._starts[number]]
-        return np.asarray(vectors @ query)
+                high[start:end] = self._codes(number)[rows[start:end] - self._starts[number]]
+        return np.asarray(((high.astype(np.int16) - _HALF) << self._shift) + self._low[rows])
 
-    def matrix(self) -> NDArray[np.float16]:
+    def matrix(self) -> NDArray[np.int16]:
         """A copy of all rows in order."""
-        return np.concatenate([self._view(number) for number in range(len(self._starts) - 1)])
+        return self.vectors(np.arange(self.rows))
 
-    def _view(self, number: int) -> NDArray[np.float16]:
+    def _codes(self, number: int) -> NDArray[np.uint8]:
         """The memory of one FAISS list as an array; valid while this object lives."""
-        view = self._views[number]
-        if view is None:
-            length = int(self._starts[number + 1] - self._starts[number])
-            raw = faiss.rev_swig_ptr(self._index.invlists.get_codes(number), length * self.dimension * 2)
-            view = self._views[number] = np.asarray(raw.view(np.float16).reshape(length, self.dimension))
-        return view
+        length = int(self._starts[number + 1] - self._starts[number])
+        raw = faiss.rev_swig_ptr(self._index.invlists.get_codes(number), length * self.dimension)
+        return np.asarray(raw.reshape(length, self.dimension))
+
+
+def _low_bits(vectors: NDArray[np.int16]) -> int:
+    """How many low bits the largest component leaves to the second plane, 0 to 8."""
+    largest = int(np.abs(vectors.astype(np.int32)).max(initial=0))
+    return next(bits for bits in range(9) if (largest + (1 << bits >> 1)) >> bits <= _HALF - 1)

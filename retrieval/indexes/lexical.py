@@ -1,7 +1,7 @@
 """Postings of one segment: which rows contain a term, and how often, in numpy arrays.
 
 Knows hashed terms, row numbers and counts. Does not know partitions, documents, scores or text: BM25 itself is
-computed in `retrieval.retriever`, where the rows that may be read are known.
+computed in `retrieval.bm25`, where the rows that may be read are known.
 
 Why not a library. Search engines and BM25 packages keep document frequencies for the whole index; ours
 must be those of the readable rows alone, so they are counted from the postings at question time, and no
@@ -83,13 +83,16 @@ class LexicalIndex:
         rows = (keys & np.uint64(MAX_ROWS - 1)).astype(np.uint16)
         return cls(terms[used], offsets, rows, counts.astype(np.uint8))
 
-    def postings(self, term: int) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-        """Rows, ascending, that contain the hashed term, and how often; both empty when none does."""
-        position = int(np.searchsorted(self.terms, np.uint64(term)))
-        if position == len(self.terms) or int(self.terms[position]) != term:
-            return self.rows[:0], self.counts[:0]
-        start, end = int(self.offsets[position]), int(self.offsets[position + 1])
-        return self.rows[start:end], self.counts[start:end]
+    def postings(self, terms: NDArray[np.uint64]) -> list[tuple[NDArray[np.uint16], NDArray[np.uint8]]]:
+        """For each hashed term the rows, ascending, that contain it, and how often; both empty when none does."""
+        places = np.searchsorted(self.terms, terms)
+        found: list[tuple[NDArray[np.uint16], NDArray[np.uint8]]] = []
+        for place, term in zip(places.tolist(), terms.tolist(), strict=True):
+            start = end = 0
+            if place < len(self.terms) and int(self.terms[place]) == term:
+                start, end = int(self.offsets[place]), int(self.offsets[place + 1])
+            found.append((self.rows[start:end], self.counts[start:end]))
+        return found
 
     @property
     def nbytes(self) -> int:

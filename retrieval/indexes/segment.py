@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrieval.indexes.dense import DenseIndex
+from retrieval.indexes.dense import DenseIndex, on_grid
 from retrieval.indexes.lexical import MAX_ROWS, LexicalIndex
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Segment:
             document_starts=np.array([0, rows], dtype=np.int64),
             partitions=np.array([records[0].partition], dtype=np.int64),
             partition_starts=np.array([0, rows], dtype=np.int64),
-            vectors=np.stack([record.vector for record in records]).astype(np.float16),
+            vectors=on_grid(np.stack([record.vector for record in records])),
             lexical=LexicalIndex.build(terms),
         )
 
@@ -72,7 +72,7 @@ class Segment:
         document_starts: NDArray[np.int64],
         partitions: NDArray[np.int64],
         partition_starts: NDArray[np.int64],
-        vectors: NDArray[np.float16],
+        vectors: NDArray[np.int16],
         lexical: LexicalIndex,
     ) -> Segment:
         """Give the arrays a number and their FAISS index."""
@@ -163,7 +163,7 @@ def merge(parts: Sequence[LiveSegment]) -> Segment:
         offset += len(piece.rows)
         sources.append((part.segment.lexical, numbers))
 
-    vectors = np.empty((len(order), parts[0].segment.dense.dimension), dtype=np.float16)
+    vectors = np.empty((len(order), parts[0].segment.dense.dimension), dtype=np.int16)
     for (_, numbers), part in zip(sources, parts, strict=True):
         vectors[numbers[numbers >= 0]] = part.segment.dense.matrix()[numbers >= 0]
 

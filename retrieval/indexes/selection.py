@@ -35,6 +35,8 @@ class Selection:
     def of(cls, part: LiveSegment, wanted: NDArray[np.int64]) -> Selection | None:
         """What `wanted`, ascending partition numbers, selects; None when that is nothing."""
         segment = part.segment
+        if not len(wanted) or wanted[0] > segment.partitions[-1] or wanted[-1] < segment.partitions[0]:
+            return None
         places = np.searchsorted(wanted, segment.partitions)
         places[places == len(wanted)] = 0
         chosen = np.flatnonzero((wanted[places] == segment.partitions) & (part.counts > 0))
@@ -59,22 +61,31 @@ class Selection:
             mask=mask,
         )
 
-    def postings(self, term: int) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-        """Selected rows, ascending, that contain the hashed term, and how often."""
-        rows, counts = self.part.segment.lexical.postings(term)
+    def postings(self, terms: NDArray[np.uint64]) -> list[tuple[NDArray[np.uint16], NDArray[np.uint8]]]:
+        """For each hashed term the selected rows, ascending, that contain it, and how often."""
+        found = self.part.segment.lexical.postings(terms)
         start, end = self.stretch
-        if len(rows) and (start > 0 or end < self.part.segment.rows):
+        if start > 0 or end < self.part.segment.rows:
             # Bounds in the rows' own type: with any other, numpy would convert the whole list first.
-            low = int(np.searchsorted(rows, np.uint16(start)))
-            high = int(np.searchsorted(rows, np.uint16(end - 1), side="right"))
-            rows, counts = rows[low:high], counts[low:high]
-        if self.mask is not None and len(rows):
-            kept = self.mask[rows]
-            rows, counts = rows[kept], counts[kept]
-        return rows, counts
+            first, last = np.uint16(start), np.uint16(end - 1)
+            for place, (rows, counts) in enumerate(found):
+                if len(rows):
+                    low, high = int(rows.searchsorted(first)), int(rows.searchsorted(last, side="right"))
+                    found[place] = rows[low:high], counts[low:high]
+        if self.mask is not None:
+            for place, (rows, counts) in enumerate(found):
+                if len(rows):
+                    kept = self.mask[rows]
+                    found[place] = rows[kept], counts[kept]
+        return found
 
-    def nearest(self, query: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The `k` selected rows with the largest dot product: rough scores and rows, best first."""
+    def all_rows(self) -> NDArray[np.int64]:
+        """Every selected row, ascending."""
+        start, end = self.stretch
+        return np.arange(start, end) if self.mask is None else np.flatnonzero(self.mask[start:end]) + start
+
+    def nearest(self, query: NDArray[np.float64], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The `k` selected rows with the largest dot product, roughly (`DenseIndex.slack`): scores and rows."""
         return self.part.segment.dense.top(query, self.lists, k, self.part.bitmap)
 
 

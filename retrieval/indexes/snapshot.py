@@ -31,7 +31,7 @@ from retrieval.retriever import Replica
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"retrieval snapshot\n"
 _DIGEST = hashlib.sha256().digest_size
 _COLUMNS = {
@@ -41,7 +41,7 @@ _COLUMNS = {
     "document_starts": "<i8",
     "partitions": "<i8",
     "partition_starts": "<i8",
-    "vectors": "<f2",
+    "vectors": "<i2",
     "terms": "<u8",
     "offsets": "<u4",
     "rows": "<u2",

@@ -1,6 +1,7 @@
 """Search is exact, complete, and blind to what may not be read."""
 
 import threading
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -39,8 +40,13 @@ def replica_of(changes):
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(updates, max_size=25), st.lists(queries, min_size=1, max_size=4))
-def test_search_equals_brute_force_after_any_history(changes, questions):
+@given(st.lists(updates, max_size=25), st.lists(queries, min_size=1, max_size=4), st.sampled_from([0, 1, 4]))
+def test_search_equals_brute_force_after_any_history(changes, questions, few):
+    with mock.patch("retrieval.retriever.FEW", few), mock.patch("retrieval.bm25._AT_ONCE", 5 * few):
+        check_against_brute_force(changes, questions)
+
+
+def check_against_brute_force(changes, questions):
     replica = replica_of(changes)
     world = [item for records in documents_of(changes).values() for item in records]
     assert len(replica) == len(world)

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from retrieval.fusion import dense_share, fuse
+from retrieval.indexes.dense import GRID, on_grid
 from retrieval.schema import IndexRecord
 from retrieval.text import tokenize
 
@@ -46,7 +47,7 @@ def oracle(records, query, query_vector, partitions, options, limit, per_documen
                 norm = options.k1 * (1.0 - options.b + options.b * (lengths[i] / mean))
                 lexical[i] += idf * (tf * (options.k1 + 1.0) / (tf + norm))
     query64 = query_vector.astype(np.float16).astype(np.float64)
-    dense = np.array([float(r.vector.astype(np.float64) @ query64) for r in rows])
+    dense = np.array([float(on_grid(r.vector).astype(np.float64) @ query64 / GRID) for r in rows])
 
     def best(values, n, positive):
         floor = sorted(values, reverse=True)[n - 1] if n <= len(values) else -math.inf
