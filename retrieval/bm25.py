@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     Postings = tuple[NDArray[np.uint16], NDArray[np.uint8]]
 
 _AT_ONCE = 20_000  # postings that are scored without asking whether they could be left out
+_LOOKUP = 10  # looking a row up in a term's postings takes as long as scoring so many postings
 _ROUNDING = 1e-9  # of a sum: more than the error of any order of adding up a question's terms
 
 
@@ -104,7 +105,9 @@ class WordScores:
         while rest:
             bound = (self._options.k1 + 1.0) * sum(term.weight for term in rest)
             if floor > bound * (1.0 + _ROUNDING):
-                return sums, bound, floor
+                near = sum(int(np.count_nonzero(values >= floor - bound)) for values in _present(sums))
+                if _LOOKUP * near * len(rest) <= sum(term.frequency for term in rest):
+                    return sums, bound, floor
             taken, size = [rest.pop()], 0
             while rest and size + rest[-1].frequency <= _AT_ONCE:
                 size += rest[-1].frequency
@@ -131,7 +134,7 @@ class WordScores:
         scores = weights * self._share(counts, selection.part.segment.lengths[numbers])
         places = numbers.astype(np.intp) - start
         if sums is None:
-            return np.bincount(places, weights=scores, minlength=end - start)
+            return np.bincount(places, weights=scores, minlength=end - start).astype(np.float64, copy=False)
         np.add.at(sums, places, scores)
         return sums
 

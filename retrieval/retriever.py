@@ -21,9 +21,8 @@ import math
 import os
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -178,7 +177,7 @@ class Replica:
         query: NDArray[np.float64],
         depth: int,
         share: float,
-    ) -> Iterator[Hit]:
+    ) -> list[Hit]:
         """The best `depth` rows of either leg, best first, ties by (document_id, ordinal)."""
         by_meaning = _dense_candidates(selections, query, depth)
         by_words = lexical.candidates(depth)
@@ -186,22 +185,16 @@ class Replica:
         dense = [s.part.segment.dense.exact(query, r) for s, r in zip(selections, rows, strict=True)]
         words = [lexical.scores(place, r) for place, r in enumerate(rows)]
         fused = fuse(np.concatenate(dense), np.concatenate(words), share)
-        parts = np.repeat(np.arange(len(rows)), [len(part_rows) for part_rows in rows])
-        starts = np.cumsum([0, *(len(part_rows) for part_rows in rows)])
-
-        def hit(place: int) -> tuple[str, int, Hit]:
-            part = int(parts[place])
-            inside = place - int(starts[part])
-            segment, row = selections[part].part.segment, int(rows[part][inside])
-            document_id = segment.documents[int(np.searchsorted(segment.document_starts, row, side="right")) - 1]
-            scores = float(fused[place]), float(dense[part][inside]), float(words[part][inside])
-            return document_id, int(segment.ordinals[row]), Hit(int(segment.chunk_ids[row]), document_id, *scores)
-
-        order = np.argsort(-fused, kind="stable")
-        # Equal scores stand together; only as many are unpacked as the caller reads.
-        ends = [*(np.flatnonzero(np.diff(fused[order])) + 1).tolist(), len(order)]
-        for start, end in pairwise([0, *ends]):
-            yield from (item[2] for item in sorted((hit(int(p)) for p in order[start:end]), key=lambda i: i[:2]))
+        order: list[tuple[float, str, int, Hit]] = []
+        for selection, part_rows, *columns in zip(selections, rows, dense, words, _split(fused, rows), strict=True):
+            segment = selection.part.segment
+            names = [segment.documents[owner] for owner in segment.owner(part_rows).tolist()]
+            numbers = segment.chunk_ids[part_rows].tolist(), segment.ordinals[part_rows].tolist()
+            scores = (column.tolist() for column in columns)
+            for name, chunk_id, ordinal, cosine, lexical_score, score in zip(names, *numbers, *scores, strict=True):
+                order.append((-score, name, ordinal, Hit(chunk_id, name, score, cosine, lexical_score)))
+        order.sort(key=lambda item: item[:3])
+        return [item[3] for item in order]
 
     def _query(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
         """The query rounded to float16, as the rows are, in a type whose products and sums are exact."""
@@ -303,27 +296,44 @@ def _near(selections: Sequence[Selection], query: NDArray[np.float64], depth: in
     if total <= FEW * depth:
         return [selection.all_rows() for selection in selections]
     slack = [selection.part.segment.dense.slack(query) for selection in selections]
-    # Its fair share three times over, so that what lies within the slack is usually there at once.
-    ask = [min(s.rows, depth // 2 + 16 + 3 * depth * s.rows // total) for s in selections]
+    # Several times its fair share, so that what lies within the slack is usually there at once.
+    ask = [min(s.rows, depth // 2 + 16 + FEW * depth * s.rows // total) for s in selections]
     # One thread a segment: FAISS's own threads would wait for each other at the end of every segment.
     spread = _pool.map if total >= PARALLEL_ROWS else map
     found = list(spread(lambda s, k: s.nearest(query, k), selections, ask))
+    # What the best `depth` have for certain: whatever may reach that may be among them, in every segment.
+    floor = _certain(selections, found, query, depth)
+    reach = [floor - each for each in slack]
     while True:
-        # Whatever may reach what the best `depth` have for certain may be among them; every part must go below that.
-        certain = [scores - down for (scores, _), down in zip(found, slack, strict=True)]
-        floor = nth_largest(np.concatenate(certain), depth)
         short = [
             i
             for i, (scores, _) in enumerate(found)
-            if ask[i] < selections[i].rows and len(scores) and scores[-1] + slack[i] >= floor
+            if ask[i] < selections[i].rows and len(scores) and scores[-1] >= reach[i]
         ]
         if not short:
-            break
+            return [np.sort(rows[scores >= least]) for (scores, rows), least in zip(found, reach, strict=True)]
         for i in short:
             ask[i] = min(selections[i].rows, ask[i] * 4)
         for i, again in zip(short, spread(lambda i: selections[i].nearest(query, ask[i]), short), strict=True):
             found[i] = again
-    return [np.sort(part_rows[scores + up >= floor]) for (scores, part_rows), up in zip(found, slack, strict=True)]
+
+
+def _certain(
+    selections: Sequence[Selection],
+    found: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]],
+    query: NDArray[np.float64],
+    depth: int,
+) -> float:
+    """The exact score that at least `depth` rows reach: that of the worst among the best by rough score."""
+    floor = nth_largest(np.concatenate([scores for scores, _ in found]), depth)
+    chosen = [np.sort(rows[scores >= floor]) for scores, rows in found]
+    exact = [s.part.segment.dense.exact(query, rows) for s, rows in zip(selections, chosen, strict=True)]
+    return nth_largest(np.concatenate(exact), depth)
+
+
+def _split(values: NDArray[np.float64], rows: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float64]]:
+    """One array of values as an array for each of `rows`."""
+    return np.split(values, np.cumsum([len(each) for each in rows])[:-1])
 
 
 def _diverse(hits: Iterable[Hit], limit: int, per_document: int) -> list[Hit]:

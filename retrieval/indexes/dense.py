@@ -10,12 +10,12 @@ all of those (FAISS, Douze et al. 2024, https://arxiv.org/abs/2401.08281). One i
 10,000 rows a scan takes a fraction of a millisecond, at a million it is bound by memory, which is what the two
 planes are for. One call uses one thread: the caller spreads segments over threads.
 
-Two planes. A component is a whole number of 2^-15 (`GRID`), 16 bits, rounded alike wherever the row lies. The high
-8 bits, as many as the segment's largest component leaves room for, are FAISS's (`QT_8bit_direct_signed`) and are all
-that a scan reads: half of float16's memory traffic. The low bits stay beside them and are read for candidates
-alone. What the high plane leaves out of a row is bounded (Cauchy-Schwarz over the longest remainder of the segment),
-so that whoever asks for every row within `slack` of a floor misses none: first pass and re-scoring together are exact,
-and nothing about a result depends on which rows share a segment.
+Two planes. A component is a whole number of 2^-15 (`GRID`), 16 bits, rounded alike wherever the row lies. Divided by
+the segment's `step` it is one byte, and those bytes are FAISS's (`QT_8bit_direct_signed`) and all that a scan reads:
+half of float16's memory traffic. The remainders, a byte too, lie beside them and are read for candidates alone. What a
+remainder can add to a dot product is bounded (Cauchy-Schwarz over the longest one of the segment), so that whoever asks
+for every row within `slack` of a floor misses none: first pass and re-scoring together are exact, and nothing
+about a result depends on which rows share a segment.
 
 Exactness. FAISS accumulates in float32 in an order that depends on the processor, so its scores choose candidates
 only. Components of a query are float16 values, multiples of 2^-24, those of a row multiples of 2^-15: a sum of a few
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GRID = 1 << 15  # steps in 1.0
-_LARGEST = 127 * 256 + 127  # the largest component whose high byte does not overflow: 0.996
+_LARGEST = 127 * 255 + 127  # the largest component that two bytes can hold: 0.992
 _HALF = 128  # FAISS stores a signed byte as itself plus 128
 # More than the error of a float32 dot product of two unit vectors of a few hundred components.
 TOLERANCE = 1e-4
 
 
 def on_grid(vectors: NDArray[np.floating]) -> NDArray[np.int16]:
-    """Components between -1 and 1 as whole numbers of 1/`GRID`; those beyond 0.996 become that."""
+    """Components between -1 and 1 as whole numbers of 1/`GRID`; those beyond 0.992 become that."""
     scaled = np.rint(np.asarray(vectors, dtype=np.float32) * GRID)
     return np.asarray(np.clip(scaled, -_LARGEST, _LARGEST).astype(np.int16))
 
@@ -56,14 +56,17 @@ class DenseIndex:
         self.rows = rows
         self.dimension = dimension
         self._starts = np.append(run_starts, rows)
-        self._shift = _low_bits(vectors)
+        self._step = max(1, -(-int(np.abs(vectors).max(initial=0)) // (_HALF - 1)))
         lists = len(self._starts) - 1
-        quantizer = faiss.IndexFlatIP(dimension)
+        self._quantizer = faiss.IndexFlatIP(dimension)
         # FAISS's own stubs know less than the library: the object is used untyped.
         self._index: Any = faiss.IndexIVFScalarQuantizer(
-            quantizer, dimension, max(lists, 1), faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT
+            self._quantizer,
+            dimension,
+            max(lists, 1),
+            faiss.ScalarQuantizer.QT_8bit_direct_signed,
+            faiss.METRIC_INNER_PRODUCT,
         )
-        self._quantizer = quantizer
         self._index.by_residual = False
         self._index.is_trained = True
         inverted: Any = self._index.invlists
@@ -71,13 +74,14 @@ class DenseIndex:
         longest = 0
         for number, (start, end) in enumerate(pairwise(self._starts.tolist())):
             run = vectors[start:end].astype(np.int32)
-            high = (run + (1 << self._shift >> 1)) >> self._shift
-            low = self._low[start:end] = run - (high << self._shift)
+            high = (run + self._step // 2) // self._step
+            low = self._low[start:end] = run - high * self._step
             longest = max(longest, int(np.square(low).sum(axis=1).max(initial=0)))
             codes = (high + _HALF).astype(np.uint8).reshape(-1)
             ids = np.arange(start, end, dtype=np.int64)
             inverted.add_entries(number, end - start, faiss.swig_ptr(ids), faiss.swig_ptr(codes))
         self._index.ntotal = rows
+        self._index.make_direct_map()
         self._remainder = float(np.sqrt(longest)) / GRID
 
     def slack(self, query: NDArray[np.float64]) -> float:
@@ -96,7 +100,7 @@ class DenseIndex:
         rows = np.empty((1, k), dtype=np.int64)
         wanted = np.ascontiguousarray(lists, dtype=np.int64)
         ignored = np.zeros(len(wanted), dtype=np.float32)
-        scaled = np.ldexp(query, self._shift - GRID.bit_length() + 1).astype(np.float32)
+        scaled = (query * (self._step / GRID)).astype(np.float32)
         parameters: Any = faiss.SearchParametersIVF()
         parameters.nprobe = len(wanted)
         selector: Any = None
@@ -123,27 +127,9 @@ class DenseIndex:
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int16]:
         """The given rows, ascending, as they were given to the constructor."""
-        high = np.empty((len(rows), self.dimension), dtype=np.uint8)
-        owners = np.searchsorted(self._starts, rows, side="right") - 1
-        cuts = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(rows)]
-        for start, end in pairwise(cuts):
-            if start < end:
-                number = int(owners[start])
-                high[start:end] = self._codes(number)[rows[start:end] - self._starts[number]]
-        return np.asarray(((high.astype(np.int16) - _HALF) << self._shift) + self._low[rows])
+        high = self._index.reconstruct_batch(rows) if len(rows) else np.empty((0, self.dimension))
+        return np.asarray(high.astype(np.int16) * np.int16(self._step) + self._low[rows])
 
     def matrix(self) -> NDArray[np.int16]:
         """A copy of all rows in order."""
         return self.vectors(np.arange(self.rows))
-
-    def _codes(self, number: int) -> NDArray[np.uint8]:
-        """The memory of one FAISS list as an array; valid while this object lives."""
-        length = int(self._starts[number + 1] - self._starts[number])
-        raw = faiss.rev_swig_ptr(self._index.invlists.get_codes(number), length * self.dimension)
-        return np.asarray(raw.reshape(length, self.dimension))
-
-
-def _low_bits(vectors: NDArray[np.int16]) -> int:
-    """How many low bits the largest component leaves to the second plane, 0 to 8."""
-    largest = int(np.abs(vectors.astype(np.int32)).max(initial=0))
-    return next(bits for bits in range(9) if (largest + (1 << bits >> 1)) >> bits <= _HALF - 1)
