@@ -1,14 +1,13 @@
 """The parser's process: gives up its rights, reads one file from standard input, answers in JSON lines.
 
-Started by `sandbox` with its request as the only argument; knows nothing else of the product. Lines on the
-answer pipe: {"layers": {...}}, {"progress": [done, total]}, then {"result": {...}} or {"error": {...}}.
+Forked by `zygote` with one request; knows nothing else of the product. Lines on the answer pipe (standard output):
+{"layers": {...}}, {"progress": [done, total]}, then {"result": {...}} or {"error": {...}}.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -26,9 +25,8 @@ _FILE_FAULTS = (
 )  # fmt: skip
 
 
-def main() -> None:
-    """Serve the request in `sys.argv[1]` and leave with status 0 when an answer was written."""
-    request = json.loads(sys.argv[1])
+def main(request: Mapping[str, Any]) -> None:
+    """Serve the request; returns when an answer was written."""
     limits = Limits(**request["limits"])
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
     os.dup2(2, 1)
@@ -60,7 +58,8 @@ def main() -> None:
 
 def serve(request: Mapping[str, Any], limits: Limits, progress: Callable[[int, int | None], None]) -> dict[str, Any]:
     """Read the file from standard input and do the task: `parse` or `render`."""
-    data = sys.stdin.buffer.read(limits.file_bytes + 1)
+    with os.fdopen(0, "rb", closefd=False) as stream:
+        data = stream.read(limits.file_bytes + 1)
     if len(data) > limits.file_bytes:
         raise LimitExceeded(f"the file is larger than {limits.file_bytes} bytes", what="file_bytes")
     filename = str(request["filename"])

@@ -1,8 +1,8 @@
 """Runs a parser in a short-lived process and brings back pages, a picture, or a typed error.
 
-Knows processes, pipes and deadlines; knows no format. The child gets the file as its standard input, an empty
-environment and an empty temporary folder, leads its own process group, and is killed with all of it when its
-time, its output or the caller's patience ends. What the child then takes away from itself: `isolation`.
+Knows pipes and deadlines; knows no format. The child (`nursery` says where it comes from) gets the file as its standard
+input, an empty environment and an empty temporary folder, leads its own process group, and is killed with all of it
+when its time, its output or the caller's patience ends. What the child then takes away from itself: `isolation`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -26,12 +25,12 @@ from retrieval.errors import LimitExceeded, ParseError, ParserCrashed
 from retrieval.parsing import wire
 from retrieval.parsing.base import no_progress
 from retrieval.parsing.limits import Limits
+from retrieval.parsing.nursery import Nursery
 from retrieval.schema import ParsedDocument, ParsedPage
 
 DEFAULT_LIMITS = Limits()
 _T = TypeVar("_T")
 _PACKAGE = Path(__file__).resolve().parents[1]
-_BOOT = "import sys,json;sys.path[:]=json.loads(sys.argv.pop(1));from retrieval.parsing.child import main;main()"
 
 
 def parse_file(
@@ -109,31 +108,10 @@ def _converse(
     """Start a child, relay its progress, return its result; whatever happens, nothing of it stays."""
     deadline = time.monotonic() + limits.seconds
     with tempfile.TemporaryDirectory(prefix="parse-") as folder, tempfile.TemporaryFile() as errors:
-        paths, readable = _library_paths()
-        message = {**request, "limits": asdict(limits), "folder": folder, "readable": readable}
-        child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [
-                sys.executable,
-                "-I",
-                "-S",
-                "-B",
-                "-X",
-                "utf8",
-                "-c",
-                _BOOT,
-                json.dumps(paths),
-                json.dumps(message),
-            ],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            cwd=folder,
-            env=_environment(folder),
-            start_new_session=True,
-            close_fds=True,
-        )
+        message = {**request, "limits": asdict(limits), "folder": folder, "readable": _library_paths()[1]}
+        child = _nursery().start(message, stdin=stdin, stderr=errors.fileno())
         try:
-            for answer in _answers(child, deadline, limits):
+            for answer in _answers(child.answers, deadline, limits):
                 if "result" in answer:
                     return dict(answer["result"])
                 if "error" in answer:
@@ -142,18 +120,16 @@ def _converse(
                     layers.update({str(name): bool(value) for name, value in answer["layers"].items()})
                 if "progress" in answer:
                     progress(*answer["progress"])
-            status = child.wait(timeout=max(0.1, deadline - time.monotonic()))
+            status = child.wait(deadline - time.monotonic())
             raise _post_mortem(status, errors.fileno())
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
             raise ParserCrashed(f"the parser's answer made no sense: {exc}") from exc
         finally:
-            _kill(child)
+            child.end()
 
 
-def _answers(child: subprocess.Popen[bytes], deadline: float, limits: Limits) -> Any:
+def _answers(pipe: int, deadline: float, limits: Limits) -> Any:
     """The child's JSON lines as they come; ends with its output. Raises `LimitExceeded` for time and size."""
-    assert child.stdout is not None
-    pipe = child.stdout.fileno()
     buffer = bytearray()
     total = 0
     while True:
@@ -177,8 +153,10 @@ def _answers(child: subprocess.Popen[bytes], deadline: float, limits: Limits) ->
             yield json.loads(line)
 
 
-def _post_mortem(status: int, errors: int) -> ParseError:
+def _post_mortem(status: int | None, errors: int) -> ParseError:
     """The reason for a child that ended without an answer, from its exit status and last words."""
+    if status is None:
+        return ParserCrashed("the parser's process is gone, and nobody knows why")
     if status == -signal.SIGXCPU:
         return LimitExceeded("the parser used up its processor time", what="cpu_seconds")
     os.lseek(errors, 0, os.SEEK_SET)
@@ -190,17 +168,6 @@ def _post_mortem(status: int, errors: int) -> ParseError:
     last = words.strip().splitlines()[-1][:300] if words.strip() else "no message"
     cause = signal.Signals(-status).name if status < 0 else f"status {status}"
     return ParserCrashed(f"the parser's process ended with {cause}: {last}")
-
-
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End the child's whole process group and collect it."""
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        child.kill()
-    if child.stdout is not None:
-        child.stdout.close()
-    child.wait()
 
 
 @lru_cache(maxsize=1)
@@ -217,16 +184,9 @@ def _library_paths() -> tuple[list[str], list[str]]:
     return paths, list(dict.fromkeys(readable))
 
 
-def _environment(folder: str) -> dict[str, str]:
-    """Nothing of ours: only what keeps libraries single-threaded, quiet and inside the folder."""
-    return {
-        "LANG": "C.UTF-8",
-        "HOME": folder,
-        "TMPDIR": folder,
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "PYTHONHASHSEED": "0",
-    }
+@lru_cache(maxsize=1)
+def _nursery() -> Nursery:
+    return Nursery(_library_paths()[0])
 
 
 def _rebuild(build: Callable[[Mapping[str, Any]], _T], data: Mapping[str, Any]) -> _T:

@@ -18,9 +18,9 @@ import docx
 import psutil
 import pytest
 
-from retrieval.errors import CorruptDocument, EmptyDocument, LimitExceeded, UnsupportedFormat
+from retrieval.errors import CorruptDocument, EmptyDocument, LimitExceeded, ParserCrashed, UnsupportedFormat
 from retrieval.parsing import Limits, parse_file, render_page, sandbox_layers
-from retrieval.parsing.sandbox import _library_paths
+from retrieval.parsing.sandbox import _library_paths, _nursery
 from tests.retrieval.parsing.helpers import parse
 from tests.retrieval.parsing.samples import SENTENCE, mail, packed, pdf, word
 
@@ -103,18 +103,82 @@ def test_isolated_process_cannot_reach_out(tmp_path):
     assert results["thread"] == "done"
 
 
-def test_child_has_no_environment_of_ours(monkeypatch):
+def test_neither_zygote_nor_child_has_an_environment_of_ours(monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "do not leak")
-    from retrieval.parsing.sandbox import _environment
+    _nursery().close()
+    parse(b"A short text.", "a.txt")
+    (zygote,) = zygotes()
+    assert set(zygote.environ()) <= {"LANG", "HOME", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LC_CTYPE"}
 
-    assert "do not leak" not in _environment("/x").values()
+
+def zygotes() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "retrieval.parsing.zygote" in " ".join(child.cmdline())]
+
+
+def test_files_are_read_by_one_process_each_forked_from_one_zygote():
+    for _ in range(3):
+        parse(b"A short text.", "a.txt")
+    (zygote,) = zygotes()
+    assert not zygote.children()
+    assert len(zygote.threads()) == 1  # else forking would not be safe
+    assert not [file for file in zygote.open_files() if "/tmp/" in file.path]
+
+
+def test_a_dead_zygote_is_replaced():
+    parse(b"A short text.", "a.txt")
+    (zygote,) = zygotes()
+    zygote.kill()
+    zygote.wait()
+    assert parse(b"A short text.", "a.txt").pages[0].text == "A short text."
+    assert zygotes() != [zygote]
+
+
+def test_a_zygote_that_dies_under_a_child_ends_the_call_with_a_reason(tmp_path):
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf())
+
+    def kill(done, total):
+        zygotes()[0].kill()
+
+    with contextlib.suppress(ParserCrashed):  # or the child was quicker
+        parse_file(path, filename="a.pdf", on_progress=kill)
+    assert parse(b"A short text.", "a.txt").pages
+
+
+def test_a_forked_worker_has_a_zygote_of_its_own():
+    parse(b"A short text.", "a.txt")
+    child = os.fork()
+    if child == 0:
+        ours = parse(b"Read in a fork.", "a.txt").pages[0].text == "Read in a fork." and len(zygotes()) == 1
+        _nursery().close()
+        os._exit(0 if ours else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert parse(b"A short text.", "a.txt").pages
+
+
+def test_zygote_ends_with_its_owner():
+    code = (
+        "import sys, tempfile, pathlib, psutil\n"
+        "from retrieval.parsing import parse_file\n"
+        "path = pathlib.Path(tempfile.mkstemp()[1]); path.write_text('A short text.')\n"
+        "parse_file(path, filename='a.txt')\n"
+        "print(psutil.Process().children()[0].pid, flush=True)\n"
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False, cwd=root)
+    for _ in range(100):
+        if not psutil.pid_exists(int(done.stdout)):
+            break
+        time.sleep(0.05)
+    assert not psutil.pid_exists(int(done.stdout)) or psutil.Process(int(done.stdout)).status() == "zombie"
 
 
 def test_time_limit_ends_the_child():
     with pytest.raises(LimitExceeded) as caught:
         parse(b"text", "a.txt", Limits(seconds=0.001))
     assert caught.value.what == "seconds"
-    assert not [child for child in psutil.Process().children() if "retrieval.parsing" in " ".join(child.cmdline())]
+    assert not [child for zygote in zygotes() for child in zygote.children()]
 
 
 def test_exception_in_progress_cancels_and_cleans_up(tmp_path, monkeypatch):
