@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 from retrieval.errors import ParserCrashed
 
@@ -28,6 +28,13 @@ _ENVIRONMENT = {  # nothing of ours: only what keeps libraries single-threaded a
     "OPENBLAS_NUM_THREADS": "1",
 }
 _LONGEST_END = 10.0
+
+
+def anonymous_file() -> IO[bytes]:
+    """A file without a name, in memory where the system can: requests and last words may hold a document's text."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("parser", os.MFD_CLOEXEC), "w+b")
+    return tempfile.TemporaryFile()
 
 
 class Child:
@@ -73,7 +80,7 @@ class Nursery:
         answers, output = os.pipe()
         ours, theirs = socket.socketpair()
         try:
-            with tempfile.TemporaryFile() as message, theirs:
+            with anonymous_file() as message, theirs:
                 message.write(json.dumps(request).encode())
                 message.flush()
                 message.seek(0)

@@ -25,7 +25,7 @@ from retrieval.errors import LimitExceeded, ParseError, ParserCrashed
 from retrieval.parsing import wire
 from retrieval.parsing.base import no_progress
 from retrieval.parsing.limits import Limits
-from retrieval.parsing.nursery import Nursery
+from retrieval.parsing.nursery import Nursery, anonymous_file
 from retrieval.schema import ParsedDocument, ParsedPage
 
 DEFAULT_LIMITS = Limits()
@@ -107,7 +107,7 @@ def _converse(
 ) -> dict[str, Any]:
     """Start a child, relay its progress, return its result; whatever happens, nothing of it stays."""
     deadline = time.monotonic() + limits.seconds
-    with tempfile.TemporaryDirectory(prefix="parse-") as folder, tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryDirectory(prefix="parse-") as folder, anonymous_file() as errors:
         message = {**request, "limits": asdict(limits), "folder": folder, "readable": _library_paths()[1]}
         child = _nursery().start(message, stdin=stdin, stderr=errors.fileno())
         try:
