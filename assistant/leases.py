@@ -7,12 +7,14 @@ Source of the fence: M. Kleppmann, "How to do distributed locking" (2016).
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
+
+LONGEST = timedelta(minutes=2)  # no lease is given for more
 
 
 class LeaseLost(Exception):
@@ -38,7 +40,7 @@ def claim(queryset: models.QuerySet[Job], pk: Any, *, seconds: int) -> Job | Non
     now = timezone.now()
     taken = (
         queryset.filter(pk=pk)
-        .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+        .filter(_free(now))
         .update(fence=F("fence") + 1, attempt=F("attempt") + 1, lease_until=now + timedelta(seconds=seconds))
     )
     return queryset.model._default_manager.filter(pk=pk).first() if taken else None
@@ -63,4 +65,10 @@ def hold(job: Job) -> Job:
 
 def overdue(queryset: models.QuerySet[Job]) -> models.QuerySet[Job]:
     """Jobs nobody is working on: never leased, or with a lease that ran out."""
-    return queryset.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=timezone.now()))
+    return queryset.filter(_free(timezone.now()))
+
+
+def _free(now: datetime) -> Q:
+    """A lease longer than any that is given was written before the clock was put back: nobody need wait for it. Should
+    its holder live after all, the fence keeps it from writing."""
+    return Q(lease_until__isnull=True) | Q(lease_until__lt=now) | Q(lease_until__gt=now + LONGEST)

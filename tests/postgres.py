@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -28,7 +28,15 @@ def binaries() -> Path:
 
 @contextmanager
 def private_postgres() -> Iterator[str]:
-    """Yields a DATABASE_URL. Root may not run PostgreSQL, so there it runs as the user `postgres`."""
+    """Yields a DATABASE_URL."""
+    with restartable_postgres() as (url, _):
+        yield url
+
+
+@contextmanager
+def restartable_postgres() -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yields a DATABASE_URL and what restarts the server at once, as after a crash. Root may not run PostgreSQL, so
+    there it runs as the user `postgres`."""
     bin_directory = binaries()
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     owner = "postgres" if as_user else None
@@ -59,7 +67,10 @@ def private_postgres() -> Iterator[str]:
         control = str(bin_directory / "pg_ctl")
         call(control, "-D", str(cluster), "-o", options, "-l", str(directory / "log"), "-w", "start")
         try:
-            yield f"postgres://postgres@{quote(str(directory), safe='')}/postgres"
+            yield (
+                f"postgres://postgres@{quote(str(directory), safe='')}/postgres",
+                lambda: call(control, "-D", str(cluster), "-o", options, "-m", "immediate", "-w", "restart"),
+            )
         finally:
             call(control, "-D", str(cluster), "-m", "immediate", "stop")
     finally:

@@ -1,0 +1,1 @@
+"""The whole product while its machine misbehaves: `python -m tests.faults --help`."""
