@@ -1,22 +1,25 @@
 """The Celery application. Tasks carry ids only; rows are the truth.
 
-A worker that serves the queue "answers" loads its models and its index replica before it takes work, and every worker
-leaves a heartbeat in Redis, so that health is a read and never a question to a busy process.
+A worker that serves the queue "answers" loads its models and its index replica before it takes work, and searches in
+threads of their own beside it (`documents.search_desk`). Every worker leaves a heartbeat in Redis, so that health is a
+read and never a question to a busy process.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from celery.signals import heartbeat_sent, setup_logging, worker_init, worker_ready, worker_shutdown
+
+if TYPE_CHECKING:
+    from assistant.documents.search_desk import Desk
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
 app = Celery("assistant")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.autodiscover_tasks(["assistant.documents"], related_name="search_tasks")
 
 HEARTBEAT_SECONDS = 15
 
@@ -38,14 +41,21 @@ def _refuse_unsafe_start(**_: Any) -> None:
     checks.refuse_unsafe_start()
 
 
+_desk: Desk | None = None
+
+
 @worker_ready.connect
 def _warm_up(sender: Any = None, **_: Any) -> None:
+    global _desk
     if serves_answers():
         from assistant import engines
         from assistant.documents import replica
+        from assistant.documents.search_desk import Desk
 
         engines.warm_up()
         replica.catch_up()
+        _desk = Desk()
+        _desk.open()
     _beat()
 
 
@@ -55,6 +65,8 @@ def _leave(**_: Any) -> None:
     if serves_answers():
         from assistant.documents import replica
 
+        if _desk is not None:
+            _desk.close()
         replica.close()
 
 

@@ -211,7 +211,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_keepalive
 CELERY_TASK_DEFAULT_QUEUE = "ingestion"
 CELERY_TASK_ROUTES = {
     "assistant.chat.tasks.*": {"queue": "answers"},
-    "assistant.documents.search_tasks.*": {"queue": "answers"},
     "assistant.documents.tasks.*": {"queue": "ingestion"},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")
@@ -355,6 +354,7 @@ REMOTE_CONTEXT_TOKENS = env_int("REMOTE_CONTEXT_TOKENS", 8192, minimum=512)
 EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "0.2")
 MAX_QUESTION_CHARS = env_int("MAX_QUESTION_CHARS", 2000, minimum=10)
 ANSWER_SLOTS = env_int("ANSWER_SLOTS", 4, minimum=1)  # questions one answers worker works on at once
+SEARCH_SLOTS = env_int("SEARCH_SLOTS", 4, minimum=1)  # searches it runs beside them
 ANSWER_QUEUE_LIMIT = env_int("ANSWER_QUEUE_LIMIT", 64, minimum=2)  # unfinished questions of all; a person: half
 QUESTIONS_PER_DAY = env_int("QUESTIONS_PER_DAY", 2000, minimum=1)  # of one person, by the server's calendar
 # Calls to REST, in any window of that length, counted exactly: of a person, and of one token ("" for no limit).

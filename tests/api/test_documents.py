@@ -257,33 +257,14 @@ def test_search_without_a_worker_is_a_503_that_says_when_to_try_again(clients, w
 
 @pytest.fixture
 def answers_worker(searcher, monkeypatch):  # noqa: F811
-    """Serves the queue in this process: the task runs, as the worker would, when its message is sent."""
-    import threading
-
-    from django.db import connection
-
-    from assistant.documents import search_tasks
-    from assistant.documents.services import asking
+    """Answers searches in this process, as a worker does."""
+    from assistant.documents.search_desk import Desk
 
     monkeypatch.setattr("assistant.documents.search.searcher", lambda: searcher)
-    threads = []
-
-    def send_task(name, args, **_):
-        def run():
-            try:
-                search_tasks.search(*args)
-            finally:
-                connection.close()
-
-        if name != asking.SEARCH:
-            return
-        threads.append(threading.Thread(target=run))
-        threads[-1].start()
-
-    monkeypatch.setattr(asking.current_app, "send_task", send_task, raising=False)
+    desk = Desk(1)
+    desk.open()
     yield
-    for thread in threads:
-        thread.join()
+    desk.close()
 
 
 # method, path below documents/{id}/ or collections/{slug}/, body; a row for every address of these modules

@@ -17,15 +17,19 @@ import uvicorn
 
 @pytest.fixture
 def worker(transactional_db) -> Iterator[None]:
-    """A Celery worker serving the queue "answers" until the test ends."""
+    """An answers worker until the test ends: Celery serving the queue "answers", and the search desk."""
     from celery.contrib.testing.worker import start_worker
 
     from assistant.celery import app
+    from assistant.documents.search_desk import Desk
 
     app.loader.import_default_modules()
     options: Any = {"pool": "threads", "concurrency": 2, "queues": ["answers"], "loglevel": "ERROR"}
     with start_worker(app, perform_ping_check=False, shutdown_timeout=20, **options):
+        desk = Desk(2)
+        desk.open()
         yield
+        desk.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from assistant.accounts.models import Membership
-from assistant.documents import index_events, ingestion, search_tasks, services
+from assistant.documents import index_events, ingestion, search_desk, services
 from assistant.documents import replica as replicas
 from assistant.documents.models import Chunk, Document, IndexEvent
 from assistant.documents.replica import DocumentReplica
@@ -127,8 +127,8 @@ def test_the_task_answers_like_the_library_and_only_once(world, library, searche
     payload = {"user": world.people.employee.pk, "query": "salary", "collections": [], "limit": 5}
     client = redis_client()
     client.set(asking.request_key("r1"), sealed.seal(payload))
-    search_tasks.search("r1")
-    search_tasks.search("r1")
+    search_desk.search("r1")
+    search_desk.search("r1")
     assert client.llen(asking.reply_key("r1")) == 1
     raw = client.lindex(asking.reply_key("r1"), 0)
     assert "Salary" not in raw
@@ -146,12 +146,10 @@ def test_an_erased_documents_own_sentences_no_longer_find_it(world, library, sea
     monkeypatch.setattr("assistant.documents.search.searcher", lambda: searcher)
     monkeypatch.setattr(asking.health, "workers", lambda: [{"queue": "answers"}])
 
-    def serve(name, args, **_):
-        assert name == asking.PROVE
-        search_tasks.prove(*args)
-
-    monkeypatch.setattr(asking.current_app, "send_task", serve, raising=False)
+    desk = search_desk.Desk(1)
+    desk.open()
     receipt = services.delete(actor=world.people.administrator, document=library["roadmap"])
+    desk.close()
     assert (receipt["sentences_asked"], receipt["sentences_found"]) == (1, 0)
     assert searcher.still_finds(str(library["salary"].pk), ["Engineers in band four earn"]) == 1
 

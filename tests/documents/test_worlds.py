@@ -24,7 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from assistant import leases
 from assistant.accounts.models import Membership, Team, User
 from assistant.accounts.roles import Role
-from assistant.documents import index_events, ingestion, search_tasks, services
+from assistant.documents import index_events, ingestion, search_desk, services
 from assistant.documents import replica as replicas
 from assistant.documents.models import Chunk, Collection, Document, DocumentVersion, Grant, IndexEvent, Scope, Status
 from assistant.documents.search import Searcher
@@ -358,9 +358,9 @@ def answer(world, query: str, limit: int) -> str:
 
     before, room._searcher = room._searcher, searcher
     try:
-        reply = search_tasks.answer({"user": ann.pk, "query": query, "collections": [], "limit": limit})
+        reply = search_desk.answer({"user": ann.pk, "query": query, "collections": [], "limit": limit})
         narrowed = [
-            search_tasks.answer({"user": ann.pk, "query": query, "collections": [slug], "limit": limit})["results"]
+            search_desk.answer({"user": ann.pk, "query": query, "collections": [slug], "limit": limit})["results"]
             for slug in ("closed", "absent")
         ]
     finally:

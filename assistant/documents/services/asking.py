@@ -1,11 +1,12 @@
 """Search from the web process: the question goes to an answers worker, the passages come back.
 
-Knows: Redis keys and the record. Does not know: how the search is done (`documents.search`, in the worker, with the
-person's rights at that moment).
+Knows: Redis keys and the record. Does not know: how the search is done (`documents.search_desk`, in the worker,
+with the rights that the person has at that moment).
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import uuid
@@ -14,8 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from celery import current_app
-from kombu.exceptions import OperationalError
 
 from assistant import health
 from assistant.accounts.models import User
@@ -28,8 +27,9 @@ from assistant.transport import redis_client
 
 logger = logging.getLogger(__name__)
 
-SEARCH = "assistant.documents.search_tasks.search"
-PROVE = "assistant.documents.search_tasks.prove"
+SEARCH = "search"
+PROVE = "prove"
+WAITING = "search:waiting"  # the list that the workers' search threads take from (`documents.search_desk`)
 WAIT_SECONDS = 15
 PROOF_SECONDS = 5
 KEEP_SECONDS = 60
@@ -101,14 +101,19 @@ def _call(payload: dict[str, Any], *, task: str = SEARCH, seconds: int | None = 
     client = redis_client()
     wait = WAIT_SECONDS if seconds is None else seconds
     try:
-        client.set(request_key(request_id), sealed.seal(payload), ex=KEEP_SECONDS)
-        current_app.send_task(task, args=[request_id], retry=False, expires=wait)
+        message = json.dumps([task, request_id])
+        with client.pipeline() as pipeline:
+            pipeline.set(request_key(request_id), sealed.seal(payload), ex=KEEP_SECONDS)
+            pipeline.rpush(WAITING, message)
+            pipeline.expire(WAITING, KEEP_SECONDS)
+            pipeline.execute()
         deadline = time.monotonic() + wait
         while (left := deadline - time.monotonic()) > 0:
             if answer := client.blpop([reply_key(request_id)], timeout=min(5, max(1, round(left)))):
                 return _open(str(answer[1]))
         client.delete(request_key(request_id))
-    except (OperationalError, redis.RedisError) as error:
+        client.lrem(WAITING, 1, message)
+    except redis.RedisError as error:
         raise Unavailable("Search is not available for the moment.", retry_after=5) from error
     raise Unavailable("No search worker answered. Try again in a moment.", code="search_worker_away", retry_after=10)
 

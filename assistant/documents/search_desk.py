@@ -1,13 +1,24 @@
-"""The worker's end of a search over REST. Knows: the Redis keys and what travels. Does not know: how search works."""
+"""The worker's end of a search: threads of the answers worker that do nothing but search.
+
+Knows: the Redis keys, what travels, and the threads. Does not know: how search works, or who waits for the reply.
+
+Searches do not stand in the Celery queue of the answers: a model that writes for minutes would make them wait for a
+slot. They come over a list of their own, and `SEARCH_SLOTS` threads in the same process take from it, so that both
+share one index replica and one embedding model. Nothing is lost that a queue would keep: whoever asked waits
+seconds, and asks again.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
-from celery import shared_task
-from django.db import DatabaseError
+import redis
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connections
 
 from assistant import observability
 from assistant.accounts.models import User
@@ -16,18 +27,67 @@ from assistant.transport import redis_client
 from retrieval.errors import RetrievalError
 
 from . import sealed
-from .services.asking import KEEP_SECONDS, reply_key, request_key
+from .services.asking import KEEP_SECONDS, PROVE, SEARCH, WAITING, reply_key, request_key
 
 logger = logging.getLogger(__name__)
 
+_PAUSE = 1.0  # seconds; how long a thread waits at a silent list, or for a Redis that is away, before it looks again
 
-@shared_task(name="assistant.documents.search_tasks.search")
+
+class Desk:
+    """`SEARCH_SLOTS` threads that answer searches until `close`."""
+
+    def __init__(self, slots: int | None = None) -> None:
+        self._closed = threading.Event()
+        count = settings.SEARCH_SLOTS if slots is None else slots
+        self._threads = [
+            threading.Thread(target=self._work, name=f"search-{number}", daemon=True) for number in range(count)
+        ]
+
+    def open(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Finish the searches begun; those that wait are left to other workers."""
+        self._closed.set()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def _work(self) -> None:
+        try:
+            while not self._closed.is_set():
+                self._next()
+        finally:
+            connections.close_all()
+
+    def _next(self) -> None:
+        try:
+            if message := redis_client().blpop([WAITING], timeout=_PAUSE):
+                serve(str(message[1]))
+        except redis.RedisError as error:
+            logger.warning("searches cannot be fetched: %s", error)
+            self._closed.wait(_PAUSE)
+        except Exception:  # one search that breaks must not end the thread that serves the next
+            logger.exception("a search broke")
+        finally:
+            close_old_connections()
+
+
+def serve(message: str) -> None:
+    """Answer one message of the list: the kind of question and the number of the request."""
+    kind, request_id = json.loads(message)
+    if kind == SEARCH:
+        search(request_id)
+    elif kind == PROVE:
+        prove(request_id)
+
+
 def search(request_id: str) -> None:
     """Search with the person's rights of this moment."""
     _serve(request_id, answer)
 
 
-@shared_task(name="assistant.documents.search_tasks.prove")
 def prove(request_id: str) -> None:
     """Search for an erased document's own sentences."""
     _serve(request_id, proof)

@@ -1,0 +1,85 @@
+"""Searches have slots of their own, and a search that breaks ends nothing but itself."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+from django.test import override_settings
+
+from assistant.documents import search_desk
+from assistant.documents.services import asking
+from assistant.errors import Unavailable
+from assistant.transport import redis_client
+
+from .conftest import POLICY
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def desk(searcher, monkeypatch):
+    monkeypatch.setattr("assistant.documents.search.searcher", lambda: searcher)
+    desk = search_desk.Desk(1)
+    desk.open()
+    yield desk
+    desk.close()
+
+
+def test_a_search_is_answered_while_every_slot_for_answers_is_taken(world, desk):
+    """The whole worker as it is deployed, its one slot held by a task that does not end."""
+    from celery.contrib.testing.worker import start_worker
+
+    from assistant.celery import app
+
+    begun, done = threading.Event(), threading.Event()
+
+    @app.task(name="tests.long_answer", ignore_result=True)
+    def long_answer():
+        begun.set()
+        done.wait(30)
+
+    world.ready(world.handbook, "policy.md", POLICY)
+    options = {"pool": "threads", "concurrency": 1, "queues": ["answers"], "loglevel": "ERROR"}
+    with start_worker(app, perform_ping_check=False, shutdown_timeout=20, **options):
+        app.send_task("tests.long_answer", queue="answers")
+        assert begun.wait(20)
+        try:
+            results = asking.search(actor=world.people.employee, query="business class flights")
+        finally:
+            done.set()
+    assert {result.title for result in results} == {"Travel policy"}
+
+
+def test_a_search_that_breaks_does_not_end_the_thread(world, desk, monkeypatch):
+    world.ready(world.handbook, "policy.md", POLICY)
+    redis_client().rpush(asking.WAITING, "no message at all")
+    assert asking.search(actor=world.people.employee, query="flights")
+    assert not redis_client().exists(asking.WAITING)
+
+
+def test_nobody_there_is_said_and_leaves_nothing_behind(world, monkeypatch):
+    monkeypatch.setattr(asking, "WAIT_SECONDS", 1)
+    with pytest.raises(Unavailable, match="No search worker answered"):
+        asking.search(actor=world.people.employee, query="flights")
+    assert not list(redis_client().scan_iter("search:*"))
+
+
+def test_a_question_nobody_waits_for_any_more_is_not_searched(world, monkeypatch):
+    monkeypatch.setattr(search_desk, "answer", lambda payload: pytest.fail("searched"))
+    search_desk.serve(json.dumps([asking.SEARCH, "long-gone"]))
+    assert not redis_client().exists(asking.reply_key("long-gone"))
+
+
+@override_settings(SEARCH_SLOTS=3)
+def test_as_many_threads_as_the_settings_say_and_all_of_them_end():
+    before = {thread.ident for thread in threading.enumerate()}
+    desk = search_desk.Desk()
+    desk.open()
+    assert len([t for t in threading.enumerate() if t.ident not in before and t.name.startswith("search-")]) == 3
+    start = time.monotonic()
+    desk.close()
+    assert time.monotonic() - start < 9
+    assert not [t for t in threading.enumerate() if t.ident not in before and t.name.startswith("search-")]
