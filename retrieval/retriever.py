@@ -130,10 +130,21 @@ class Replica:
         while dead := [part for part in self._parts if part.alive is not None]:
             self._swap(dead[:1])
 
-    def segments(self) -> tuple[Segment, ...]:
-        """The segments after `purge` and `compact`, for a snapshot; the caller applies nothing meanwhile."""
+    def tidy(self) -> None:
+        """`purge` and `compact`: what a snapshot wants before. Searches and updates go on meanwhile."""
         self.purge()
         self.compact()
+
+    def frozen(self) -> Replica:
+        """What is searchable now and the number of now, which no later change reaches. Takes no time: nothing is copied
+        but dead rows, which are left out. The caller applies nothing meanwhile."""
+        self.purge()
+        segments = (part.segment for part in self._parts)
+        return Replica.restore(self.dimension, self.model_id, self.options, segments, self.seq)
+
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments, without dead rows; the caller applies nothing meanwhile."""
+        self.purge()
         return tuple(part.segment for part in self._parts)
 
     def search(

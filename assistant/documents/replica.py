@@ -24,6 +24,7 @@ from uuid import UUID
 
 import numpy as np
 from django.db import DatabaseError, connection
+from django.db.models import Q, QuerySet
 
 from assistant import engines
 from assistant.vault import ring
@@ -42,6 +43,7 @@ _EVENTS = 500  # applied together
 _DOCUMENTS = 200  # loaded together
 _KEEPER_SECONDS = 5.0
 _SNAPSHOT_SECONDS = 60.0
+_SNAPSHOT = "replica.snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,23 @@ class Mark:
 
 
 class DocumentReplica:
-    """The index, the mark it stands at, and the lock of the one thread that changes it."""
+    """The index, the mark it stands at, and the lock of the one thread that changes it.
+
+    The lock is held while events are applied, never while a file is written: `save` takes the segments, which never
+    change, together with the mark, and writes them while others go on searching and applying.
+    """
 
     def __init__(self, *, dimension: int, model_id: str, folder: Path) -> None:
         self._dimension = dimension
         self.model_id = model_id
         self._folder = folder
         self._lock = threading.Lock()
+        self._saving = threading.Lock()  # one snapshot at a time
+        self._epoch = 0  # counts the times that files had to go: what was taken before is not put in their place
         self._mark = Mark()
         self._saved: Mark | None = None
         self.loaded = False
+        self.ready = False  # has caught up once
         self._foreign: set[str] = set()  # documents embedded by another model, which this index cannot hold
         self._erased = False  # dead rows of removed documents are still in memory
         self.index = Replica(dimension, model_id)
@@ -90,23 +99,43 @@ class DocumentReplica:
                     self._rebuild()
                     continue
                 if not events:
+                    self.ready = True
                     return self._mark.seq
                 self._apply(UUID(event.document) for event in events)
                 self._move(events[-1])
 
     def save(self) -> bool:
-        """Write a snapshot if anything changed since the last; True when written. Raises OSError."""
-        with self._lock:
-            if not self.loaded or self._saved == self._mark:
-                return False
+        """Write a snapshot if anything changed since the last; True when written. Raises OSError.
+
+        Searches and updates go on meanwhile. Should a document be removed while the file is written, it is thrown away.
+        """
+        with self._saving:
+            index = self.index
+            index.tidy()
+            with self._lock:
+                if not self.loaded or self._saved == self._mark or index is not self.index:
+                    return False
+                taken, mark, epoch = index.frozen(), self._mark, self._epoch
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part = self._folder / f"{_SNAPSHOT}.{os.getpid()}"
+            try:
+                save_snapshot(taken, part)
+                return self._publish(part, mark, epoch)
+            finally:
+                part.unlink(missing_ok=True)
+
+    def _publish(self, snapshot: Path, mark: Mark, epoch: int) -> bool:
+        """Put a finished file in its place, unless something in it was erased meanwhile."""
+        with self._lock:
+            if epoch != self._epoch:
+                return False
             # The mark goes last and names the snapshot's number: a crash in between leaves a pair that is refused.
             self._mark_path.unlink(missing_ok=True)
-            save_snapshot(self.index, self._snapshot_path)
+            snapshot.replace(self._snapshot_path)
             part = self._mark_path.with_suffix(f".{os.getpid()}")
-            part.write_text(json.dumps([self._mark.seq, self._mark.document, self._mark.at]), encoding="ascii")
+            part.write_text(json.dumps([mark.seq, mark.document, mark.at]), encoding="ascii")
             part.replace(self._mark_path)
-            self._saved = self._mark
+            self._saved = mark
             return True
 
     def purge(self) -> bool:
@@ -122,7 +151,7 @@ class DocumentReplica:
         """Facts for health: {"replica_ready", "seq", "latest", "lag", "chunks", "foreign"}."""
         latest = index_events.last_seq()
         return {
-            "replica_ready": self.loaded,
+            "replica_ready": self.ready,
             "seq": self._mark.seq,
             "latest": latest,
             "lag": latest - self._mark.seq,
@@ -132,22 +161,30 @@ class DocumentReplica:
 
     @property
     def _snapshot_path(self) -> Path:
-        return self._folder / "replica.snapshot"
+        return self._folder / _SNAPSHOT
 
     @property
     def _mark_path(self) -> Path:
         return self._folder / "replica.mark"
 
     def _forget(self) -> None:
+        self._epoch += 1
         self._mark_path.unlink(missing_ok=True)
         self._snapshot_path.unlink(missing_ok=True)
+        self._sweep()
         self._saved = None
+
+    def _sweep(self) -> None:
+        """Remove what a process that died while saving has left; one that is alive saves again a minute later."""
+        for part in self._folder.glob(f"*{_SNAPSHOT}.*"):
+            part.unlink(missing_ok=True)
 
     def _move(self, mark: Mark) -> None:
         self._mark = mark
         self.index.seq = mark.seq
 
     def _restore(self) -> bool:
+        self._sweep()
         try:
             mark = Mark(*json.loads(self._mark_path.read_text(encoding="ascii")))
             index = load_snapshot(self._snapshot_path, model_id=self.model_id)
@@ -167,7 +204,8 @@ class DocumentReplica:
         mark = _mark(last) if last else Mark()
         fresh = Replica(self._dimension, self.model_id)
         self._foreign = set()
-        for batch in _batches(Document.objects.filter(current__isnull=False).order_by("pk")):
+        # By scope, so that a partition lies in few segments and a search for few scopes touches few.
+        for batch in _batches(Document.objects.filter(current__isnull=False)):
             fresh.apply_many(self._records(batch).items())
         self._forget()
         self.index = fresh
@@ -304,13 +342,14 @@ def _events_from(seq: int) -> list[Mark]:
     return [_mark(event) for event in IndexEvent.objects.filter(seq__gte=seq).order_by("seq")[: _EVENTS + 1]]
 
 
-def _batches(documents: Any) -> Iterator[list[UUID]]:
-    """Ids in pages of bounded size, without holding a cursor open over other queries."""
-    last: UUID | None = None
+def _batches(documents: QuerySet[Document]) -> Iterator[list[UUID]]:
+    """Ids by scope, in pages of bounded size, without holding a cursor open over other queries. A document that is
+    moved meanwhile may be missed or come twice: its event follows, and is applied after."""
+    after = Q()
     while True:
-        page = documents if last is None else documents.filter(pk__gt=last)
-        batch = list(page.values_list("pk", flat=True)[:_DOCUMENTS])
+        batch = list(documents.filter(after).order_by("scope", "pk").values_list("scope", "pk")[:_DOCUMENTS])
         if not batch:
             return
-        yield batch
-        last = batch[-1]
+        yield [pk for _, pk in batch]
+        scope, last = batch[-1]
+        after = Q(scope__gt=scope) | Q(scope=scope, pk__gt=last)
