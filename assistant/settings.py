@@ -217,6 +217,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "sweep-documents": {"task": "assistant.documents.tasks.sweep", "schedule": 10.0},
     "sweep-answers": {"task": "assistant.chat.tasks.sweep", "schedule": 5.0},
+    "retain-conversations": {"task": "assistant.chat.tasks.retain", "schedule": 3600.0},
     "audit-checkpoint": {"task": "assistant.audit.tasks.checkpoint", "schedule": 60.0},
 }
 CELERY_TIMEZONE = "UTC"
@@ -352,6 +353,8 @@ REMOTE_CONTEXT_TOKENS = env_int("REMOTE_CONTEXT_TOKENS", 8192, minimum=512)
 # Below this probability of an answer the product says that the documents do not say. On the demo company's paraphrased
 # questions the scorer's own default says so too often; the risk of each value stands in inference/reading/CARD.md.
 EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "0.2")
+# Conversations that nobody continued for so many days are erased; 0 keeps them until their owner deletes them.
+CONVERSATION_RETENTION_DAYS = env_int("CONVERSATION_RETENTION_DAYS", 0)
 MAX_QUESTION_CHARS = env_int("MAX_QUESTION_CHARS", 2000, minimum=10)
 ANSWER_SLOTS = env_int("ANSWER_SLOTS", 4, minimum=1)  # questions one answers worker works on at once
 SEARCH_SLOTS = env_int("SEARCH_SLOTS", 4, minimum=1)  # searches it runs beside them

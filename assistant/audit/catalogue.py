@@ -79,6 +79,10 @@ conversation.exported       4 Conversation exported
 model.changed               7 Model installed or chosen
 setting.changed             7 Setting changed
 vault.rotated               8 Keys wrapped anew under a new master key
+hold.placed                 6 Legal hold placed
+hold.lift_asked             6 Lifting of a legal hold asked for
+hold.lifted                 7 Legal hold lifted
+egress.refused              9 Connection to the outside refused
 audit.viewed                3 Audit log viewed
 audit.verified              3 Audit log verified
 audit.exported              5 Audit log exported

@@ -10,24 +10,29 @@ from uuid import UUID
 
 from django.db import transaction
 
+from assistant.accounts.models import User
 from assistant.audit import services as audit
 from assistant.documents import erasure, index_events, storage
 from assistant.documents.models import Document
 from assistant.documents.services.access import document_target, drop_empty_scopes
 from assistant.vault import ring
 
-from . import services
+from . import persons, services
 from .models import Conversation
 
 
 def forget_what_was_erased() -> dict[str, int]:
-    """Erase the documents and conversations whose key is marked as destroyed; how many of each."""
-    receipt = {"documents": 0, "conversations": 0}
+    """Erase the documents, conversations and people whose key is marked as destroyed; how many of each."""
+    receipt = {"documents": 0, "conversations": 0, "people": 0}
     for owner in ring.destroyed("document"):
         receipt["documents"] += _forget_document(UUID(owner))
     keys = [UUID(owner) for owner in ring.destroyed("conversation")]
     for start in range(0, len(keys), 500):
         receipt["conversations"] += services.erase(Conversation.objects.filter(pk__in=keys[start : start + 500]))
+    for owner in ring.destroyed("person"):
+        for user in User.objects.filter(pk=owner):
+            persons.erase_person(actor=None, user=user)
+            receipt["people"] += 1
     erasure.clear_write_ahead_log()
     return receipt
 

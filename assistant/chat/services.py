@@ -26,7 +26,7 @@ from assistant import errors, observability
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
 from assistant.audit import services as audit
-from assistant.documents import policy
+from assistant.documents import holds, policy
 from assistant.documents.models import Collection
 from assistant.guardrails import sanitize
 from assistant.transport import redis_client
@@ -220,6 +220,7 @@ def rename(*, actor: User, conversation_id: UUID | str, title: str) -> Conversat
 def delete_conversation(*, actor: User, conversation_id: UUID | str) -> None:
     """Hide the conversation, stop what runs in it; the sweeper erases it after UNDO_SECONDS."""
     conversation = get_conversation(actor=actor, conversation_id=conversation_id)
+    holds.check_person(actor.pk)
     with transaction.atomic():
         conversation.deleted_at = timezone.now()
         conversation.save(update_fields=["deleted_at"])
@@ -243,16 +244,27 @@ def restore_conversation(*, actor: User, conversation_id: UUID | str) -> Convers
     return conversation
 
 
+def erase_expired() -> int:
+    """Erase the conversations that nobody continued for CONVERSATION_RETENTION_DAYS; how many. For the beat."""
+    if not settings.CONVERSATION_RETENTION_DAYS:
+        return 0
+    before = timezone.now() - timedelta(days=settings.CONVERSATION_RETENTION_DAYS)
+    unfinished = Answer.objects.exclude(status=AnswerStatus.DONE).values("conversation")
+    return erase(Conversation.objects.filter(updated_at__lt=before).exclude(pk__in=unfinished), reason="retention")
+
+
 def erase_deleted() -> int:
     """Erase the conversations whose time to undo is over; how many. For the sweeper."""
     before = timezone.now() - timedelta(seconds=UNDO_SECONDS)
     return erase(Conversation.objects.filter(deleted_at__lte=before))
 
 
-def erase(rows: QuerySet[Conversation]) -> int:
-    """Erase conversations with their answers, for good; how many. Their audit events stay."""
+def erase(rows: QuerySet[Conversation], *, reason: str = "deleted") -> int:
+    """Erase conversations with their answers, for good; how many. Their audit events stay. What is under legal hold is
+    left out."""
     erased = 0
-    for pk in rows.values_list("pk", flat=True):
+    held = holds.held_people()
+    for pk in rows.exclude(owner__in=held).values_list("pk", flat=True):
         with transaction.atomic():
             row = rows.select_for_update().filter(pk=pk).first()
             if row is None:  # restored meanwhile
@@ -263,7 +275,7 @@ def erase(rows: QuerySet[Conversation]) -> int:
             audit.record(
                 action="conversation.erased",
                 target=("conversation", str(pk)),
-                detail={"answers": [str(answer) for answer in answers], "keys": keys},
+                detail={"answers": [str(answer) for answer in answers], "keys": keys, "reason": reason},
             )
         streaming.forget(answers)
         erased += 1
@@ -274,6 +286,10 @@ def withhold(document_ids: Sequence[UUID]) -> dict[str, int]:
     """The documents are being deleted: erase every answer that rests on one of them, in the caller's transaction."""
     links = Answer.rests_on.through._default_manager.filter(document__in=document_ids)
     answers = list(Answer.objects.filter(pk__in=links.values("answer")).values_list("pk", flat=True))
+    if Answer.objects.filter(pk__in=answers, owner__in=holds.held_people()).exists():
+        raise errors.Conflict(
+            "Somebody's conversation that is under legal hold quotes this. Nothing was changed.", code="legal_hold"
+        )
     Citation.objects.filter(answer__in=answers).delete()
     Answer.objects.filter(pk__in=answers).update(
         withheld_at=timezone.now(), text="", thinking="", sentences=[], standalone_question="", context=[]

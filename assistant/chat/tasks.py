@@ -45,6 +45,15 @@ def sweep() -> None:
         limits.forget_days()
 
 
+@shared_task(name="assistant.chat.tasks.retain", expires=3000)
+def retain() -> None:
+    """Erase conversations whose time is over by the installation's policy."""
+    with observability.context(actor="system", origin="task:chat.retain"):
+        count = services.erase_expired()
+    if count:
+        logger.info("%s conversations erased: their time was over", count)
+
+
 def work(answer_id: UUID, *, tools: answering.Tools | None = None) -> None:
     """Claim the row and answer it here; leaves quietly when there is nothing to do or another worker took over.
 

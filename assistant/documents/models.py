@@ -257,6 +257,33 @@ class Chunk(models.Model):
         return [Ref("document", str(self.document_id))]
 
 
+class HoldKind(models.TextChoices):
+    COLLECTION = "collection", _("Collection")
+    DOCUMENT = "document", _("Document")
+    PERSON = "person", _("Person")
+
+
+class LegalHold(models.Model):
+    """What must be kept. People and targets are numbers, so that nothing elsewhere can cascade into it."""
+
+    kind = models.CharField(max_length=12, choices=HoldKind.choices)
+    target = models.CharField(max_length=64)  # the id of the collection, document or person
+    reason = models.CharField(max_length=500)
+    placed_by = models.BigIntegerField()
+    placed_at = models.DateTimeField(default=timezone.now, editable=False)
+    lift_asked_by = models.BigIntegerField(null=True)
+    lift_asked_at = models.DateTimeField(null=True)
+    lifted_by = models.BigIntegerField(null=True)
+    lifted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        indexes: ClassVar = [models.Index(fields=["kind", "target"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.target}"
+
+
 class IndexEvent(models.Model):
     """ "This document's searchable content changed": replicas read the rows again. `seq` is contiguous.
 

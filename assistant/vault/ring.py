@@ -149,12 +149,14 @@ def destroyed(kind: str) -> list[str]:
     return list(rows.order_by("created_at").values_list("owner", flat=True))
 
 
-def mark_erased(kind: str, owner: object) -> None:
-    """Destroy a root's key, and leave the mark even when there never was one."""
-    if not destroy(kind, [owner]):
+def mark_erased(kind: str, owner: object) -> int:
+    """Destroy a root's key, and leave the mark even when there never was one; how many keys went."""
+    gone = destroy(kind, [owner])
+    if not gone:
         WrappedKey.objects.get_or_create(
             kind=kind, owner=str(owner), defaults={"wrapped": b"", "destroyed_at": timezone.now()}
         )
+    return gone
 
 
 def rehang(kind: str, owner: object, root: tuple[str, str]) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from assistant.accounts.models import User
 from assistant.audit import services as audit
-from assistant.documents import erasure, index_events, policy, storage
+from assistant.documents import erasure, holds, index_events, policy, storage
 from assistant.documents.models import Chunk, Collection, Document, DocumentVersion, Page, Status
 from assistant.errors import Conflict, Invalid
 from assistant.guardrails import sanitize
@@ -116,6 +116,7 @@ def move(*, actor: User, document: Document, collection: Collection) -> Document
         if same_content(target, row.latest.sha256):
             raise Conflict("That collection already holds this file.", code="duplicate")
         left = row.collection_id
+        holds.check_collection(row.collection)
         ring.rehang("document", row.pk, ("collection", str(target.pk)))
         scope = restricted_scope(target, principals(row.scope), actor) if row.restricted else own_scope(target)
         move_to_scope(row, scope)
@@ -129,12 +130,15 @@ def delete(*, actor: User, document: Document) -> dict[str, int]:
     """Erase the document: rows, originals, pictures, what others keep of it; the receipt counts each, and its own
     sentences are searched once more ("sentences_asked", "sentences_found"; absent while no worker lives).
 
-    Not found by the next search on any host. Raises NotFound, AuditUnavailable (before anything is touched).
+    Not found by the next search on any host. Raises NotFound, Conflict (legal hold),
+    AuditUnavailable (before anything is touched).
     """
     row = policy.get_managed_document(actor, document.pk)
+    holds.check_documents([row.pk])
     audit.intent(action="document.deleted", target=document_target(row.pk))
     with transaction.atomic():
         row = policy.lock_managed_document(actor, document.pk)
+        holds.check_documents([row.pk])
         receipt = {
             "versions": row.versions.count(),
             "pages": Page.objects.filter(version__document=row).count(),

@@ -1,0 +1,143 @@
+"""Legal holds: what must be kept, whoever wants it gone. Knows: who may place and lift one, and what it covers. Does
+not know: conversations (`chat` asks about their owner).
+
+A hold on a collection covers its documents, on a document that one, on a person their account and conversations. It is
+placed at once, by an administrator of people or a reviewer of the record; it is lifted when the one duty asks and
+another person with the other duty agrees. Erasure, retention and moving out of a held collection stop with a sentence
+that says so; reading and asking go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from assistant.accounts.models import User
+from assistant.accounts.roles import Duty, has_duty, require
+from assistant.audit import services as audit
+from assistant.errors import Conflict, Invalid, NotFound, PermissionRefused
+from assistant.guardrails import sanitize
+
+from .models import Collection, Document, HoldKind, LegalHold
+
+LEAST_REASON = 10  # characters
+
+
+def holds(*, actor: User) -> QuerySet[LegalHold]:
+    """Every hold, newest first. Raises PermissionRefused."""
+    _require_either(actor)
+    return LegalHold.objects.all()
+
+
+def place(*, actor: User, kind: str, target: str, reason: str) -> LegalHold:
+    """Keep a collection (slug), a document (id) or a person (e-mail) from now on. A second hold on the same is one more
+    to lift. Raises Invalid, NotFound, PermissionRefused, AuditUnavailable."""
+    _require_either(actor)
+    cleaned = sanitize.title(reason, limit=500)
+    if len(cleaned) < LEAST_REASON:
+        raise Invalid("Say why it must be kept.", fields={"reason": [f"Use at least {LEAST_REASON} characters."]})
+    with transaction.atomic():
+        row = LegalHold.objects.create(kind=kind, target=_resolved(kind, target), reason=cleaned, placed_by=actor.pk)
+        audit.record(action="hold.placed", target=_named(row), detail={"hold": row.pk}, content={"reason": cleaned})
+    return row
+
+
+def ask_to_lift(*, actor: User, hold_id: int) -> LegalHold:
+    """The first half of lifting: by who manages people. Raises NotFound, Conflict, PermissionRefused."""
+    require(actor, Duty.MANAGE_PEOPLE)
+    with transaction.atomic():
+        row = _open(hold_id)
+        row.lift_asked_by, row.lift_asked_at = actor.pk, timezone.now()
+        row.save(update_fields=["lift_asked_by", "lift_asked_at"])
+        audit.record(action="hold.lift_asked", target=_named(row), detail={"hold": row.pk})
+    return row
+
+
+def lift(*, actor: User, hold_id: int) -> LegalHold:
+    """The second half: by another person, who reviews the record. Raises NotFound, Conflict, PermissionRefused."""
+    require(actor, Duty.REVIEW_AUDIT)
+    with transaction.atomic():
+        row = _open(hold_id)
+        if row.lift_asked_by is None:
+            raise Conflict("An administrator of people has to ask for this first.", code="not_asked")
+        if row.lift_asked_by == actor.pk:
+            raise Conflict("Another person has to agree.", code="second_person")
+        row.lifted_by, row.lifted_at = actor.pk, timezone.now()
+        row.save(update_fields=["lifted_by", "lifted_at"])
+        detail = {"hold": row.pk, "asked_by": f"user:{row.lift_asked_by}"}
+        audit.record(action="hold.lifted", target=_named(row), detail=detail)
+    return row
+
+
+def check_documents(document_ids: Iterable[UUID]) -> None:
+    """Raises Conflict when one of them must be kept. In the transaction that would erase it."""
+    keys = list(document_ids)
+    places = Document.objects.filter(pk__in=keys).order_by().values_list("collection", flat=True)
+    held = _living().filter(
+        Q(kind=HoldKind.DOCUMENT, target__in=[str(key) for key in keys])
+        | Q(kind=HoldKind.COLLECTION, target__in=[str(place) for place in places])
+    )
+    if held.exists():
+        raise Conflict("This must be kept: it is under legal hold. Nothing was changed.", code="legal_hold")
+
+
+def check_collection(collection: Collection) -> None:
+    """Raises Conflict when nothing may leave the collection."""
+    if _living().filter(kind=HoldKind.COLLECTION, target=str(collection.pk)).exists():
+        raise Conflict("This collection is under legal hold. Nothing was changed.", code="legal_hold")
+
+
+def check_person(user_id: int) -> None:
+    """Raises Conflict when the person's account and conversations must be kept."""
+    if str(user_id) in held_people():
+        raise Conflict("This must be kept: it is under legal hold. Nothing was changed.", code="legal_hold")
+
+
+def held_people() -> set[str]:
+    """The people, by number in text, whose account and conversations must be kept."""
+    return set(_living().filter(kind=HoldKind.PERSON).values_list("target", flat=True))
+
+
+def _living() -> QuerySet[LegalHold]:
+    return LegalHold.objects.filter(lifted_at=None)
+
+
+def _open(hold_id: int) -> LegalHold:
+    row = LegalHold.objects.select_for_update().filter(pk=hold_id).first()
+    if row is None:
+        raise NotFound
+    if row.lifted_at is not None:
+        raise Conflict("This hold is lifted already.", code="lifted")
+    return row
+
+
+def _require_either(actor: User) -> None:
+    if not (has_duty(actor, Duty.MANAGE_PEOPLE) or has_duty(actor, Duty.REVIEW_AUDIT)):
+        raise PermissionRefused("Legal holds belong to who manages people or reviews the audit log.")
+
+
+def _resolved(kind: str, target: str) -> str:
+    """The number or id of what is named. Raises NotFound, Invalid."""
+    found: object | None
+    if kind == HoldKind.COLLECTION:
+        found = Collection.objects.filter(slug=target).values_list("pk", flat=True).first()
+    elif kind == HoldKind.PERSON:
+        found = User.objects.filter(email__iexact=target).values_list("pk", flat=True).first()
+    elif kind == HoldKind.DOCUMENT:
+        try:
+            found = Document.objects.filter(pk=UUID(target)).values_list("pk", flat=True).first()
+        except ValueError:
+            found = None
+    else:
+        raise Invalid("Hold a collection, a document or a person.", fields={"kind": ["Not known."]})
+    if found is None:
+        raise NotFound(f"There is no {kind} “{target}”.")
+    return str(found)
+
+
+def _named(row: LegalHold) -> tuple[str, str]:
+    return ("user" if row.kind == HoldKind.PERSON else row.kind), row.target
