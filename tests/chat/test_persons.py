@@ -8,6 +8,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.utils import timezone
 
+from assistant import observability
 from assistant.accounts import services as accounts
 from assistant.accounts.models import User
 from assistant.audit.models import AuditContent, AuditEvent
@@ -28,10 +29,11 @@ WHY = "court order 12/2026"
 @pytest.fixture
 def asked(people):
     library.write_document(library.collection("handbook", "everyone"), "Travel", library.TRAVEL)
-    mine = library.asked(people.employee, "What is the meal allowance in Germany?")
+    with observability.context(actor=f"user:{people.employee.pk}"):
+        mine = library.asked(people.employee, "What is the meal allowance in Germany?")
+        services.give_feedback(actor=people.employee, answer_id=mine.pk, good=False, reason="too short")
+        accounts.issue_token(actor=people.employee, user=people.employee, name="editor")
     other = library.asked(people.outsider, "What is the meal allowance in France?")
-    services.give_feedback(actor=people.employee, answer_id=mine.pk, good=False, reason="too short")
-    accounts.issue_token(actor=people.employee, user=people.employee, name="editor")
     return mine, other
 
 
