@@ -93,13 +93,13 @@ def check_collection(collection: Collection) -> None:
 
 def check_person(user_id: int) -> None:
     """Raises Conflict when the person's account and conversations must be kept."""
-    if str(user_id) in held_people():
+    if user_id in held_people():
         raise Conflict("This must be kept: it is under legal hold. Nothing was changed.", code="legal_hold")
 
 
-def held_people() -> set[str]:
-    """The people, by number in text, whose account and conversations must be kept."""
-    return set(_living().filter(kind=HoldKind.PERSON).values_list("target", flat=True))
+def held_people() -> set[int]:
+    """The people, by number, whose account and conversations must be kept."""
+    return {int(target) for target in _living().filter(kind=HoldKind.PERSON).values_list("target", flat=True)}
 
 
 def _living() -> QuerySet[LegalHold]:

@@ -8,6 +8,17 @@ from __future__ import annotations
 from django.utils.translation import gettext_noop
 
 ERRORS = (
+    gettext_noop("Say why it must be kept."),
+    gettext_noop("An administrator of people has to ask for this first."),
+    gettext_noop("Another person has to agree."),
+    gettext_noop("This must be kept: it is under legal hold. Nothing was changed."),
+    gettext_noop("This collection is under legal hold. Nothing was changed."),
+    gettext_noop("This hold is lifted already."),
+    gettext_noop("Legal holds belong to who manages people or reviews the audit log."),
+    gettext_noop("Hold a collection, a document or a person."),
+    gettext_noop("Another administrator has to erase your account."),
+    gettext_noop("Only the person, or a command on the host, may export this."),
+    gettext_noop("Somebody's conversation that is under legal hold quotes this. Nothing was changed."),
     gettext_noop("The request is not valid"),
     gettext_noop("There is nothing here"),
     gettext_noop("The current state does not allow this"),

@@ -96,7 +96,7 @@ def test_export_holds_what_is_kept_and_nobody_else_s(people, asked, tmp_path):
     assert answer["feedback_reason"] == "too short"
     assert [token["name"] for token in data["tokens"]] == ["editor"]
     assert {event["action"] for event in data["events"]} >= {"answer.asked", "token.issued"}
-    assert "France" not in target.read_text()
+    assert "allowance in France?" not in target.read_text()
     assert AuditEvent.objects.filter(action="account.exported").count() == 2
     with pytest.raises(Conflict):
         persons.export_person(actor=people.administrator, user=people.employee)
