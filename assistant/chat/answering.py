@@ -12,15 +12,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from django.conf import settings
 from django.db import transaction
 
-from assistant import engines, leases
+from assistant import engines, leases, version
+from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, has_duty
 from assistant.documents.models import Collection
-from assistant.documents.search import FoundPassage, Searcher, SearchReport, searcher
+from assistant.documents.search import FoundPassage, SearchReport, searcher
 from assistant.guardrails import injection, output
 from inference.config import GenerationOptions
 from inference.engines.base import (
@@ -53,11 +54,19 @@ LOOK_CHARS = 40  # an answer is searched for parts of the prompt whenever so muc
 LOOK_BACK_CHARS = 1000  # together with so much before it
 
 
+class Searching(Protocol):
+    """Where passages come from: `documents.search.Searcher`, or a record of what it found."""
+
+    def search(
+        self, *, user: User, text: str, collections: Sequence[str], limit: int, per_document: int
+    ) -> SearchReport: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a worker answers with. `threshold`: below this probability of an answer, the documents do not say."""
 
-    searcher: Searcher
+    searcher: Searching
     scorer: EvidenceScorer
     engine: Engine
     threshold: float
@@ -84,6 +93,11 @@ def run(answer: Answer, *, tools: Tools, ticket: Ticket) -> Answer:
         close(row, replace(result, timings=timings))
     live.done(row.outcome)
     return row
+
+
+def again(answer: Answer, *, tools: Tools, live: Publisher, boundary: str) -> Result:
+    """What comes out when the stages run once more with these tools; nothing is saved."""
+    return _Work(answer, tools, Ticket(answer), live, _Clock(), boundary).result()
 
 
 class _Clock:
@@ -125,13 +139,16 @@ class _Spoken:
 class _Work:
     """One attempt at one answer."""
 
-    def __init__(self, answer: Answer, tools: Tools, ticket: Ticket, live: Publisher, clock: _Clock) -> None:
+    def __init__(
+        self, answer: Answer, tools: Tools, ticket: Ticket, live: Publisher, clock: _Clock, boundary: str = ""
+    ) -> None:
         self._answer = answer
         self._user = answer.owner
         self._tools = tools
         self._ticket = ticket
         self._live = live
         self._clock = clock
+        self._boundary = boundary
         self._detail: dict[str, Any] = {}
         self._evidence: dict[str, Any] = {}
 
@@ -179,6 +196,8 @@ class _Work:
             "partitions": len(report.partitions),
             "searched_chunks": report.searched_chunks,
             "embedding": report.model,
+            "code": version.code(),
+            "prompt": prompting.VERSION,
             "retrieved": [
                 {
                     "chunk": item.chunk.pk,
@@ -236,7 +255,9 @@ class _Work:
             [*given, *said],
             count=engine.count_tokens,
             budget=engine.context_tokens - ANSWER_TOKENS,
+            boundary=self._boundary,
         )
+        self._detail["boundary"] = prompt.boundary  # drawn at random; a replay needs the same
         numbers = {passage.id: number for number, passage in enumerate(prompt.passages)}
         kept = {passages[index].id: found[index] for index in order}
         return Material(

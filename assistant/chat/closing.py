@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from assistant.audit import keys
 from assistant.audit import services as audit
 from assistant.documents import policy
 from assistant.documents.models import Document
@@ -93,7 +94,8 @@ def close(row: Answer, result: Result) -> None:
     row.sentences = [list(sentence) for sentence in result.sentences]
     row.engine = result.engine
     row.model = result.model
-    row.evidence = {**result.evidence, "rests_on": len(result.rests_on)}
+    salt = keys.new_salt()  # lies with the text and goes with it: the commitment alone then tells nothing
+    row.evidence = {**result.evidence, "rests_on": len(result.rests_on), "salt": salt.hex()}
     row.timings = result.timings
     row.finished_at = timezone.now()
     row.lease_until = None
@@ -112,6 +114,7 @@ def close(row: Answer, result: Result) -> None:
             "engine": row.engine,
             "model": row.model,
             "timings": row.timings,
+            "text": keys.commit({"text": row.text}, salt),
             "cited": [
                 {"document": str(quote.document), "chunk": quote.chunk, "page": quote.page, "verified": quote.verified}
                 for quote in result.quotes

@@ -18,6 +18,7 @@ from assistant.transport import redis_client
 logger = logging.getLogger(__name__)
 
 TASK = "assistant.chat.tasks.answer"
+REPLAY = "assistant.chat.tasks.replay"
 RESEND_SECONDS = 10
 
 

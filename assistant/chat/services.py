@@ -292,7 +292,7 @@ def withhold(document_ids: Sequence[UUID]) -> dict[str, int]:
         )
     Citation.objects.filter(answer__in=answers).delete()
     Answer.objects.filter(pk__in=answers).update(
-        withheld_at=timezone.now(), text="", thinking="", sentences=[], standalone_question="", context=[]
+        withheld_at=timezone.now(), text="", thinking="", sentences=[], standalone_question="", context=[], evidence={}
     )
     transaction.on_commit(lambda: streaming.forget(answers))
     if answers:

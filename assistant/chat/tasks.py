@@ -10,8 +10,9 @@ from celery import shared_task
 from django.db import transaction
 
 from assistant import leases, observability
+from assistant.accounts.models import User
 
-from . import answering, dispatch, limits, services
+from . import answering, dispatch, limits, replay, services
 from .closing import Result, close
 from .models import Answer, AnswerStatus, Outcome
 from .streaming import Publisher
@@ -52,6 +53,16 @@ def retain() -> None:
         count = services.erase_expired()
     if count:
         logger.info("%s conversations erased: their time was over", count)
+
+
+@shared_task(name=dispatch.REPLAY)
+def replay_answer(answer_id: str, user_id: int) -> None:
+    """Answer once more from the record, for a reviewer who has asked."""
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        return
+    with observability.context(actor=f"user:{user.pk}", role=user.role, origin="task:chat.replay"):
+        replay.recorded(actor=user, answer_id=answer_id)
 
 
 def work(answer_id: UUID, *, tools: answering.Tools | None = None) -> None:

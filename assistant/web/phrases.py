@@ -24,6 +24,7 @@ ERRORS = (
     gettext_noop("The current state does not allow this"),
     gettext_noop("The audit log cannot be written, so nothing is answered"),
     gettext_noop("Taken."),
+    gettext_noop("Nothing can be replayed for the moment."),
     gettext_noop("No sealed segment that may go ends there."),
     gettext_noop("Another reviewer has to decide this."),
     gettext_noop("This is decided already."),

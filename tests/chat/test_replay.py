@@ -1,0 +1,138 @@
+"""From the record of an answer: the same model and passages give the same answer, or the difference is shown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from assistant.audit import reading
+from assistant.audit.models import AuditEvent
+from assistant.chat import answering, replay, services, tasks
+from assistant.chat.models import Answer
+from assistant.documents import services as documents
+from assistant.documents.models import Chunk, Document
+from assistant.errors import NotFound, PermissionRefused
+
+from . import library
+from .engines import ScriptedModel
+from .library import asked
+
+GERMANY = "What is the meal allowance in Germany?"
+
+
+@pytest.mark.parametrize("question", [GERMANY, "Who won the football world cup in 1974?", "实习生有多少天年假？"])
+def test_the_same_engine_and_passages_give_the_same_answer(company, people, question):
+    answer = asked(people.employee, question)
+    found = replay.replay(answer.pk)
+    assert (found.verdict, found.differing) == ("same", ())
+    assert found.recorded == found.now
+    before = Answer.objects.values().get(pk=answer.pk)
+    assert before["text"] == answer.text
+
+
+def test_follow_ups_are_replayed_in_the_light_of_the_question_before(company, people):
+    first = asked(people.employee, GERMANY)
+    second = asked(people.employee, "And in France?", conversation_id=first.conversation_id)
+    assert replay.replay(second.pk).verdict == "same"
+
+
+def test_the_index_may_have_changed_meanwhile(company, people):
+    answer = asked(people.employee, GERMANY)
+    library.write_document(company.handbook, "Travel Policy 2", [page.replace("28", "99") for page in library.TRAVEL])
+    assert replay.replay(answer.pk).verdict == "same"
+
+
+def test_a_model_that_says_something_else_is_told_by_sentence(company, people):
+    def model(text):
+        return replace(answering.tools(), engine=ScriptedModel(text))
+
+    answer = asked(
+        people.employee, GERMANY, tools=model("The allowance is 28 euros per day [1]. Ask your manager [1].")
+    )
+    same = replay.replay(answer.pk, tools=model("The allowance is 28 euros per day [1]. Ask your manager [1]."))
+    assert same.verdict == "same"
+    found = replay.replay(answer.pk, tools=model("The allowance is 28 euros per day [1]. Ask nobody [1]."))
+    assert (found.verdict, found.reason, found.sentences, found.differing) == ("differs", "text", 2, (2,))
+    found = replay.replay(answer.pk)  # the extractive engine now
+    assert (found.verdict, found.reason) == ("differs", "engine")
+
+
+def test_the_prompt_of_a_replay_is_the_recorded_one_to_the_letter(company, people):
+    model = ScriptedModel("The allowance is 28 euros per day [1].")
+    tools = replace(answering.tools(), engine=model)
+    answer = asked(people.employee, GERMANY, tools=tools)
+    replay.replay(answer.pk, tools=tools)
+    first, second = model.requests
+    assert first.messages == second.messages
+
+
+def test_an_altered_answer_is_told_from_the_record(company, people):
+    answer = asked(people.employee, GERMANY)
+    Answer.objects.filter(pk=answer.pk).update(text=answer.text.replace("28", "82"))
+    assert replay.replay(answer.pk).verdict == "altered"
+
+
+def test_an_altered_passage_gives_another_answer(company, people):
+    answer = asked(people.employee, GERMANY)
+    for chunk in Chunk.objects.filter(document=company.travel):
+        chunk.text = chunk.text.replace("28 euros", "82 euros")
+        chunk.save()
+    assert replay.replay(answer.pk).verdict == "differs"
+
+
+def test_what_is_erased_is_not_replayed(company, people):
+    answer = asked(people.employee, GERMANY)
+    retrieved = {item["document"] for item in replay._end(answer.pk).detail["retrieved"]}
+    unquoted = Document.objects.filter(pk__in=retrieved).exclude(answers=answer).first()
+    documents.delete(actor=people.administrator, document=unquoted)
+    found = replay.replay(answer.pk)
+    assert (found.verdict, found.reason) == ("erased", "passages_erased")
+    assert found.missing > 0
+    services.withhold([company.travel.pk])
+    assert (replay.replay(answer.pk).verdict, replay.replay(answer.pk).reason) == ("erased", "answer_erased")
+    Answer.objects.get(pk=answer.pk).conversation.delete()
+    assert replay.replay(answer.pk).verdict == "erased"
+
+
+def test_a_reviewer_lets_a_worker_replay_and_reads_the_verdict_and_no_text(company, people):
+    answer = asked(people.employee, GERMANY)
+    replay.ask(actor=people.auditor, answer_id=answer.pk)
+    assert replay.latest(str(answer.pk)).outcome == "intent"
+    tasks.replay_answer(str(answer.pk), people.auditor.pk)
+    event = replay.latest(str(answer.pk))
+    assert (event.outcome, event.detail["verdict"]) == ("success", "same")
+    assert "euros" not in json.dumps(event.detail)
+    assert event.actor == f"user:{people.auditor.pk}"
+    assert reading.verify_log().ok
+
+
+def test_only_reviewers_replay_and_only_what_was_recorded(company, people):
+    answer = asked(people.employee, GERMANY)
+    with pytest.raises(PermissionRefused):
+        replay.ask(actor=people.employee, answer_id=answer.pk)
+    with pytest.raises(PermissionRefused):
+        replay.recorded(actor=people.curator, answer_id=answer.pk)
+    for wrong in ("00000000-0000-4000-8000-000000000000", "nonsense"):
+        with pytest.raises(NotFound):
+            replay.ask(actor=people.auditor, answer_id=wrong)
+
+
+def test_the_command_tells_the_verdict_and_fails_unless_it_is_the_same(company, people, capsys):
+    answer = asked(people.employee, GERMANY)
+    call_command("audit_replay", str(answer.pk), "--as", people.auditor.email, "--json")
+    assert json.loads(capsys.readouterr().out)["verdict"] == "same"
+    Answer.objects.filter(pk=answer.pk).update(text="x")
+    with pytest.raises(SystemExit):
+        call_command("audit_replay", str(answer.pk), "--as", people.auditor.email)
+    assert "not the one that was recorded" in capsys.readouterr().out
+    with pytest.raises(CommandError):
+        call_command("audit_replay", str(answer.pk), "--as", people.employee.email)
+
+
+def test_the_record_names_the_versions_of_everything(company, people):
+    detail = AuditEvent.objects.get(action="answer.shown", target_id=str(asked(people.employee, GERMANY).pk)).detail
+    assert detail["code"].startswith("0.1.0+")
+    assert {"prompt", "embedding", "index_seq", "engine", "model", "timings", "text", "threshold"} <= set(detail)
