@@ -27,14 +27,14 @@ def binaries() -> Path:
 
 
 @contextmanager
-def private_postgres() -> Iterator[str]:
-    """Yields a DATABASE_URL."""
-    with restartable_postgres() as (url, _):
+def private_postgres(*, durable: bool = False) -> Iterator[str]:
+    """Yields a DATABASE_URL. Only a `durable` server waits for the disk."""
+    with restartable_postgres(durable=durable) as (url, _):
         yield url
 
 
 @contextmanager
-def restartable_postgres() -> Iterator[tuple[str, Callable[[], None]]]:
+def restartable_postgres(*, durable: bool = False) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yields a DATABASE_URL and what restarts the server at once, as after a crash. Root may not run PostgreSQL, so
     there it runs as the user `postgres`."""
     bin_directory = binaries()
@@ -63,7 +63,8 @@ def restartable_postgres() -> Iterator[tuple[str, Callable[[], None]]]:
             "-E",
             "UTF8",
         )
-        options = f"-k {directory} -c listen_addresses='' -c fsync=off -c synchronous_commit=off -c max_connections=200"
+        speed = "" if durable else "-c fsync=off -c synchronous_commit=off"
+        options = f"-k {directory} -c listen_addresses='' {speed} -c max_connections=200"
         control = str(bin_directory / "pg_ctl")
         call(control, "-D", str(cluster), "-o", options, "-l", str(directory / "log"), "-w", "start")
         try:

@@ -71,7 +71,8 @@ def test_the_prompt_of_a_replay_is_the_recorded_one_to_the_letter(company, peopl
 
 def test_an_altered_answer_is_told_from_the_record(company, people):
     answer = asked(people.employee, GERMANY)
-    Answer.objects.filter(pk=answer.pk).update(text=answer.text.replace("28", "82"))
+    answer.text = answer.text.replace("28", "82")
+    answer.save()
     assert replay.replay(answer.pk).verdict == "altered"
 
 
@@ -124,7 +125,8 @@ def test_the_command_tells_the_verdict_and_fails_unless_it_is_the_same(company, 
     answer = asked(people.employee, GERMANY)
     call_command("audit_replay", str(answer.pk), "--as", people.auditor.email, "--json")
     assert json.loads(capsys.readouterr().out)["verdict"] == "same"
-    Answer.objects.filter(pk=answer.pk).update(text="x")
+    answer.text = "x"
+    answer.save()
     with pytest.raises(SystemExit):
         call_command("audit_replay", str(answer.pk), "--as", people.auditor.email)
     assert "not the one that was recorded" in capsys.readouterr().out
