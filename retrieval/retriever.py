@@ -190,7 +190,7 @@ class Replica:
         share: float,
     ) -> list[Hit]:
         """The best `depth` rows of either leg, best first, ties by (document_id, ordinal)."""
-        by_meaning = _dense_candidates(selections, query, depth)
+        by_meaning = dense_candidates(selections, query, depth)
         by_words = lexical.candidates(depth)
         rows = [np.union1d(a, b) for a, b in zip(by_meaning, by_words, strict=True)]
         dense = [s.part.segment.dense.exact(query, r) for s, r in zip(selections, rows, strict=True)]
@@ -291,7 +291,7 @@ def _crowded(parts: Sequence[LiveSegment], limit: int) -> list[LiveSegment]:
     return []
 
 
-def _dense_candidates(
+def dense_candidates(
     selections: Sequence[Selection], query: NDArray[np.float64], depth: int
 ) -> list[NDArray[np.int64]]:
     """Rows of each selection that are among the best `depth` by meaning, ties at the end included."""

@@ -11,11 +11,12 @@ all of those (FAISS, Douze et al. 2024, https://arxiv.org/abs/2401.08281). One i
 planes are for. One call uses one thread: the caller spreads segments over threads.
 
 Two planes. A component is a whole number of 2^-15 (`GRID`), 16 bits, rounded alike wherever the row lies. Divided by
-the segment's `step` it is one byte, and those bytes are FAISS's (`QT_8bit_direct_signed`) and all that a scan reads:
-half of float16's memory traffic. The remainders, a byte too, lie beside them and are read for candidates alone. What a
-remainder can add to a dot product is bounded (Cauchy-Schwarz over the longest one of the segment), so that whoever asks
-for every row within `slack` of a floor misses none: first pass and re-scoring together are exact, and nothing
-about a result depends on which rows share a segment.
+the segment's `step` it is one byte, and those bytes are FAISS's (`QT_8bit_uniform`, its range given and not trained;
+`QT_8bit_direct_signed` would cut the query to whole numbers) and all that a scan reads: half of float16's memory
+traffic. The remainders, a byte too, lie beside them and are read for candidates alone. What a remainder can add to a
+dot product is bounded (Cauchy-Schwarz over the longest one of the segment), so that whoever asks for every row within
+`slack` of a floor misses none: first pass and re-scoring together are exact, and nothing about a result depends on
+which rows share a segment.
 
 Exactness. FAISS accumulates in float32 in an order that depends on the processor, so its scores choose candidates
 only. Components of a query are float16 values, multiples of 2^-24, those of a row multiples of 2^-15: a sum of a few
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 GRID = 1 << 15  # steps in 1.0
 _LARGEST = 127 * 255 + 127  # the largest component that two bytes can hold: 0.992
-_HALF = 128  # FAISS stores a signed byte as itself plus 128
+_HALF = 128  # a signed number is stored as a byte by adding it
 # More than the error of a float32 dot product of two unit vectors of a few hundred components.
 TOLERANCE = 1e-4
 
@@ -64,10 +65,12 @@ class DenseIndex:
             self._quantizer,
             dimension,
             max(lists, 1),
-            faiss.ScalarQuantizer.QT_8bit_direct_signed,
+            faiss.ScalarQuantizer.QT_8bit_uniform,
             faiss.METRIC_INNER_PRODUCT,
         )
         self._index.by_residual = False
+        # FAISS decodes a byte as lowest + (byte + 0.5) / 255 * range: here, the signed number that it stands for.
+        faiss.copy_array_to_vector(np.array([-_HALF - 0.5, 255.0], dtype=np.float32), self._index.sq.trained)
         self._index.is_trained = True
         inverted: Any = self._index.invlists
         self._low = np.empty((rows, dimension), dtype=np.int8)
@@ -128,7 +131,7 @@ class DenseIndex:
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int16]:
         """The given rows, ascending, as they were given to the constructor."""
         high = self._index.reconstruct_batch(rows) if len(rows) else np.empty((0, self.dimension))
-        return np.asarray(high.astype(np.int16) * np.int16(self._step) + self._low[rows])
+        return np.asarray(np.rint(high).astype(np.int16) * np.int16(self._step) + self._low[rows])
 
     def matrix(self) -> NDArray[np.int16]:
         """A copy of all rows in order."""

@@ -1,68 +1,70 @@
 """Hybrid search by size and by how much a person may read, beside plain alternatives in the same run.
 
-    python -m tests.benchmarks.search [--sizes 10000,100000] [--texts FILE.jsonl] [--queries N] [--seed N]
+    python -m tests.benchmarks.search [--sizes 10000,100000,1000000] [--texts ARCHIVE ...] [--queries N] [--peers all]
 
-Texts are those of the file, repeated in shuffled halves until there are enough, or Zipf-distributed words; vectors are
-random points around as many centres as there are documents. A thousand partitions of equal size; a person reads
-1000, 100, 10 or 1 of them. Alternatives, each filtering as its documentation says:
+Passages are those of the archives (`corpora`), combined until there are enough; vectors are points around real ones.
+Without archives words follow Zipf's law. A thousand partitions of equal size; a person reads 1000, 100, 10 or 1.
+Every question is put to every system in turn (`peers` says which, how each filters, and how to install the
+optional ones), so that what else the machine does strikes all alike.
 
-- `faiss-flat`: IndexFlatIP, float32, with an IDSelectorBitmap of the readable rows (vectors);
-- `fts5`: SQLite FTS5, bm25(), `MATCH ... AND partition IN (...)` (words);
-- `bm25s`: retrieve with a weight mask, where that package is installed (words).
-
-Ours answers with both legs fused. `ratio` is the alternatives' vectors plus FTS5's words over ours. The last line is
-one JSON object.
+`ours` answers with both legs fused, `ours-words` and `ours-vectors` are its legs alone. `ratio` is an alternative's
+median over that of our leg of the same kind, `ratio_hybrid` the quickest alternative of each leg added up, over `ours`.
+`recall@10` is of our vectors against float32. Memory is what the process grew by, everything included. At a million
+passages take `--peers none` or a machine with 16 GiB. The last line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
-import importlib.util
 import itertools
 import json
+import os
 import random
 import resource
-import sqlite3
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 
+from retrieval.bm25 import WordScores
+from retrieval.indexes.selection import Selection
 from retrieval.indexes.snapshot import load_snapshot, save_snapshot
-from retrieval.retriever import Replica
+from retrieval.retriever import Replica, dense_candidates
 from retrieval.schema import IndexRecord
 from retrieval.text import tokenize
+from tests.benchmarks import corpora
+from tests.benchmarks.peers import Answer, all_peers, flat
 
 DIMENSION = 384
 PARTITIONS = 1000
 PER_DOCUMENT = 20
-Answer = Callable[[str, np.ndarray], Any]
 VISIBLE = {"100%": 1000, "10%": 100, "1%": 10, "0.1%": 1}
 
 
 class World:
     """Passages with partitions and vectors, and questions made of words that occur."""
 
-    def __init__(self, size: int, texts: list[str], seed: int) -> None:
+    def __init__(self, size: int, corpus: corpora.Corpus, seed: int) -> None:
         self.size = size
-        self.random = random.Random(seed)
-        self.noise = np.random.default_rng(seed)
-        self.texts = texts
+        self.text = corpus.text
+        self._random = random.Random(seed)
+        self._noise = np.random.default_rng(seed)
         self.vectors = np.empty((size, DIMENSION), dtype=np.float16)
+        for start in range(0, size, 10_000):
+            end = min(size, start + 10_000)
+            self.vectors[start:end] = corpus.vectors(start, end)
 
     def documents(self) -> Iterator[tuple[str, list[IndexRecord]]]:
         """Every document with its records, in an order that mixes the partitions."""
         for number, start in enumerate(range(0, self.size, PER_DOCUMENT)):
-            centre = self.noise.standard_normal(DIMENSION)
+            name = f"00000000-0000-4000-8000-{number:012d}"
             rows = range(start, min(self.size, start + PER_DOCUMENT))
-            points = unit(centre + 0.7 * self.noise.standard_normal((len(rows), DIMENSION)))
-            self.vectors[rows.start : rows.stop] = points
-            name = f"document-{number:08d}"
             yield (
                 name,
                 [
@@ -71,25 +73,15 @@ class World:
                 ],
             )
 
-    def text(self, row: int) -> str:
-        """The passage's text, the same whenever asked."""
-        first, second = self.texts[row % len(self.texts)], self.texts[(row * 7919 + 13) % len(self.texts)]
-        return first[: len(first) // 2] + " " + second[len(second) // 2 :]
-
     def partition(self, row: int) -> int:
         return (row // PER_DOCUMENT) % PARTITIONS
 
     def question(self) -> tuple[str, np.ndarray]:
-        """Six words of some passage, and a point near some vector."""
-        row = self.random.randrange(self.size)
-        words = [word for word in self.text(row).split() if len(word) > 3] or ["word"]
-        text = " ".join(self.random.choices(words, k=6))
-        near = self.vectors[row].astype(np.float32) + 0.05 * self.noise.standard_normal(DIMENSION)
-        return text, unit(near)
-
-
-def unit(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values / np.linalg.norm(values, axis=-1, keepdims=True), dtype=np.float32)
+        """Six words of some passage (four characters of a longer Chinese one), and a point near its vector."""
+        row = self._random.randrange(self.size)
+        words = [w if w.isascii() else w[:4] for w in self.text(row).split() if len(w) > 3] or ["word"]
+        noise = corpora.unit(self._noise.standard_normal(DIMENSION))
+        return " ".join(self._random.choices(words, k=6)), corpora.unit(self.vectors[row] + 0.3 * noise)
 
 
 def resident() -> int:
@@ -98,119 +90,89 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def percentiles(answer: Answer, questions: list[tuple[str, np.ndarray]]) -> dict[str, float]:
-    """p50 and p95 in milliseconds, the first two questions not counted."""
-    times = []
+def interleaved(systems: dict[str, Answer], questions: list[tuple[str, np.ndarray]]) -> dict[str, dict[str, float]]:
+    """p50 and p95 in milliseconds of each, all asked in turn; the first two questions are not counted."""
+    times: dict[str, list[float]] = {name: [] for name in systems}
     for text, vector in questions:
-        start = time.perf_counter()
-        answer(text, vector)
-        times.append(1000.0 * (time.perf_counter() - start))
-    counted = times[2:]
-    return {"p50": round(float(np.median(counted)), 2), "p95": round(float(np.percentile(counted, 95)), 2)}
+        for name, answer in systems.items():
+            start = time.perf_counter()
+            answer(text, vector)
+            times[name].append(1000.0 * (time.perf_counter() - start))
+    return {
+        name: {"p50": round(float(np.median(each[2:])), 2), "p95": round(float(np.percentile(each[2:], 95)), 2)}
+        for name, each in times.items()
+    }
 
 
-def flat_index(world: World) -> tuple[Any, Callable[[int], Answer]]:
-    index = faiss.IndexFlatIP(DIMENSION)
-    index.add(world.vectors.astype(np.float32))
-    owner = np.array([world.partition(row) for row in range(world.size)])
+def ours(replica: Replica, readable: list[int]) -> dict[str, Answer]:
+    """The search of the product, and its two legs alone."""
 
-    def reader(readable: int) -> Answer:
-        bits = np.packbits(owner < readable, bitorder="little")
-        selector = faiss.IDSelectorBitmap(world.size, faiss.swig_ptr(bits))
-        parameters: Any = faiss.SearchParameters()
-        parameters.sel = selector
+    def selections() -> list[Selection]:
+        wanted = np.array(readable, dtype=np.int64)
+        return [s for s in (Selection.of(part, wanted) for part in replica._parts) if s is not None]
 
-        def answer(text: str, vector: np.ndarray) -> Any:
-            assert bits is not None  # the selector points into it
-            return index.search(vector[None], 10, params=parameters)
+    def hybrid(text: str, vector: np.ndarray) -> Any:
+        return replica.search(text, vector, partitions=readable, limit=10, per_document=10)
 
-        return answer
+    def words(text: str, vector: np.ndarray) -> Any:
+        return WordScores(selections(), Counter(tokenize(text)), replica.options).candidates(10)
 
-    return index, reader
+    def vectors(text: str, vector: np.ndarray) -> Any:
+        return dense_candidates(selections(), vector.astype(np.float16).astype(np.float64), 10)
 
-
-def fts_index(world: World) -> Callable[[int], Answer]:
-    database = sqlite3.connect(":memory:")
-    database.execute("CREATE VIRTUAL TABLE passages USING fts5(text, partition UNINDEXED, tokenize='porter unicode61')")
-    rows = ((world.text(row), world.partition(row)) for row in range(world.size))
-    database.executemany("INSERT INTO passages VALUES (?, ?)", rows)
-
-    def reader(readable: int) -> Answer:
-        def answer(text: str, vector: np.ndarray) -> Any:
-            query = " OR ".join(f'"{word}"' for word in dict.fromkeys(text.replace('"', "").split()))
-            where = ",".join(map(str, range(readable)))
-            sql = f"SELECT rowid FROM passages WHERE passages MATCH ? AND partition IN ({where}) ORDER BY rank LIMIT 10"
-            return database.execute(sql, (query,)).fetchall()
-
-        return answer
-
-    return reader
+    return {"ours": hybrid, "ours-words": words, "ours-vectors": vectors}
 
 
-def bm25s_index(world: World) -> Callable[[int], Answer]:
-    bm25s = importlib.import_module("bm25s")
-    model = bm25s.BM25()
-    model.index([tokenize(world.text(row)) for row in range(world.size)], show_progress=False)
-    owner = np.array([world.partition(row) for row in range(world.size)])
-
-    def reader(readable: int) -> Answer:
-        mask = (owner < readable).astype(np.float32)
-
-        def answer(text: str, vector: np.ndarray) -> Any:
-            return model.retrieve([tokenize(text)], k=10, weight_mask=mask, show_progress=False)
-
-        return answer
-
-    return reader
-
-
-def measure(size: int, texts: list[str], queries: int, seed: int) -> dict[str, Any]:
-    world = World(size, texts, seed)
+def measure(size: int, corpus: corpora.Corpus, queries: int, seed: int, peers: bool) -> dict[str, Any]:
+    world = World(size, corpus, seed)
+    questions = [world.question() for _ in range(queries + 2)]
     before = resident()
     replica = Replica(DIMENSION, "benchmark")
     start = time.perf_counter()
     documents = world.documents()
     while batch := list(itertools.islice(documents, 100)):
         replica.apply_many(batch)
-    replica.compact()
-    built = time.perf_counter() - start
+    replica.tidy()
     del batch
-    questions = [world.question() for _ in range(queries + 2)]
     result: dict[str, Any] = {
         "passages": size,
-        "build_us_per_passage": round(1e6 * built / size, 1),
+        "build_us_per_passage": round(1e6 * (time.perf_counter() - start) / size, 1),
         "bytes_per_passage": round((resident() - before) / size),
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "snapshot"
+        start = time.perf_counter()
         save_snapshot(replica, path)
+        result["snapshot_save_s"] = round(time.perf_counter() - start, 3)
         start = time.perf_counter()
         assert len(load_snapshot(path, model_id="benchmark")) == size
         result["snapshot_load_s"] = round(time.perf_counter() - start, 3)
-    result |= changes(replica, world)
-    _, flat = flat_index(world)
-    others = {"faiss-flat": flat, "fts5": fts_index(world)}
-    if importlib.util.find_spec("bm25s"):
-        others["bm25s"] = bm25s_index(world)
-    for share, readable in VISIBLE.items():
-
-        def ours(text: str, vector: np.ndarray, readable: int = readable) -> Any:
-            return replica.search(text, vector, partitions=range(readable), limit=10, per_document=10)
-
-        row: dict[str, Any] = {"ours": percentiles(ours, questions)}
-        row |= {name: percentiles(reader(readable), questions) for name, reader in others.items()}
-        row["recall@10"] = recall(replica, flat(readable), questions, readable)
-        row["ratio"] = round((row["faiss-flat"]["p50"] + row["fts5"]["p50"]) / row["ours"]["p50"], 2)
-        result[share] = row
-        print(size, share, json.dumps(row), flush=True)
+        path.unlink()
+        result |= changes(replica, world)
+        others = all_peers(world, Path(folder)) if peers else {}
+        exact = flat(world)
+        for share, readable in VISIBLE.items():
+            mine = list(range(readable))
+            systems = ours(replica, mine) | {name: reader(mine) for name, (_, reader) in others.items()}
+            row: dict[str, Any] = dict(interleaved(systems, questions))
+            row["recall@10"] = recall(replica, exact(mine), questions, mine)
+            for name, (leg, _) in others.items():
+                row[name]["ratio"] = round(row[name]["p50"] / row[f"ours-{leg}"]["p50"], 2)
+            if others:
+                quickest = [
+                    min(row[n]["p50"] for n, (leg, _) in others.items() if leg == k) for k in ("words", "vectors")
+                ]
+                row["ratio_hybrid"] = round(sum(quickest) / row["ours"]["p50"], 2)
+            result[share] = row
+            print(size, share, json.dumps(row), flush=True)
     return result
 
 
-def recall(replica: Replica, exact: Answer, questions: list[tuple[str, np.ndarray]], readable: int) -> float:
+def recall(replica: Replica, exact: Answer, questions: list[tuple[str, np.ndarray]], readable: list[int]) -> float:
     """Of the vectors' leg against float32, which rounds less: share of its best ten that ours has too."""
     found = []
     for text, vector in questions:
-        hits = replica.search(text, vector, partitions=range(readable), limit=10, per_document=10, dense_weight=1.0)
+        hits = replica.search(text, vector, partitions=readable, limit=10, per_document=10, dense_weight=1.0)
         right = {int(row) for row in exact(text, vector)[1][0] if row >= 0}
         found.append(len(right & {hit.chunk_id for hit in hits}) / max(1, len(right)))
     return round(float(np.mean(found)), 4)
@@ -232,27 +194,24 @@ def changes(replica: Replica, world: World) -> dict[str, float]:
     return {"add_ms": round(float(np.median(added)), 2), "delete_ms": round(float(np.median(removed)), 2)}
 
 
-def load_texts(path: Path | None, seed: int) -> list[str]:
-    if path is not None:
-        with path.open(encoding="utf-8") as stream:
-            return [str(json.loads(line)["text"])[:1200] for line in stream]
-    random_words = np.random.default_rng(seed)
-    weights = 1.0 / np.arange(1, 50_001) ** 1.05
-    draws = random_words.choice(50_000, size=(5_000, 120), p=weights / weights.sum())
-    return [" ".join(f"word{number}" for number in row) for row in draws]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="10000,100000", help="passages, separated by commas")
-    parser.add_argument("--texts", type=Path, help="a file with a `text` in every line")
+    parser.add_argument("--texts", type=Path, nargs="*", default=[], help="tar archives or folders of Markdown")
+    parser.add_argument("--centres", type=int, default=1000, help="real passages whose vectors the others lie around")
     parser.add_argument("--queries", type=int, default=30)
+    parser.add_argument("--peers", choices=("all", "none"), default="all", help="the alternatives that are installed")
+    parser.add_argument("--peers-from", type=Path, help="site-packages that hold the optional ones")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    texts = load_texts(options.texts, options.seed)
-    sizes = [int(size) for size in options.sizes.split(",")]
-    results = [measure(size, texts, options.queries, options.seed) for size in sizes]
-    print(json.dumps({"benchmark": "search", "baselines": "faiss-flat + fts5", "results": results}))
+    if options.peers_from:
+        sys.path.append(str(options.peers_from))  # last: our own packages come first
+    corpus = corpora.load(options.texts, centres=options.centres, dimension=DIMENSION, seed=options.seed)
+    results = []
+    for size in map(int, options.sizes.split(",")):
+        results.append(measure(size, corpus, options.queries, options.seed, options.peers == "all"))
+    summary = {"benchmark": "search", "baselines": "peers", "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    print(json.dumps(summary | {"results": results}))
 
 
 if __name__ == "__main__":
