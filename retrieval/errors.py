@@ -83,7 +83,7 @@ class EmptyDocument(ParseError):
     """The file was read well, but there is no text in it."""
 
     code = "empty_document"
-    default_hint = "There is no readable text in this document."
+    default_hint = "If it shows text as pictures, scan it again at 300 dots per inch and upload that copy."
 
 
 class LimitExceeded(ParseError):

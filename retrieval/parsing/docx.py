@@ -2,10 +2,14 @@
 
 Pages are Word's own (the breaks it noted when it last laid the text out, and explicit breaks); a file without
 any is divided at headings. Deleted (tracked) text and comments are left out; hidden and white text is reported.
+
+Not python-docx: it shows neither Word's page marks, text boxes, notes nor list numbers, so that most of this walk would
+stand beside it all the same, and its import takes longer than reading a letter.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
@@ -34,6 +38,7 @@ _SKIPPED = frozenset(
         "annotationRef",
     ]
 )
+_SENTENCE_END = re.compile(r"[.!?][\"”’)]?(?=\s|$)|[。！？][”’」）]?")
 _PLAIN = Style(0, None, None, hidden=False)
 
 
@@ -60,6 +65,10 @@ class _Reader:
         self._waiting: list[str] = []
         marks = {local(e) for e in self._root.iter() if local(e) == "lastRenderedPageBreak" or _is_page_break(e)}
         self._paged = bool(marks)
+        # How a section begins stands in its own properties, which are at its end: a break's kind is the next one's.
+        kinds = [value(e, "type") for e in self._root.iter() if local(e) == "sectPr"]
+        self._sections = iter(kinds[1:])
+        self._ordered = False  # the last break was asked for; Word's own mark of the same break may follow
         # Without Word's own marks nobody knows where a long stretch between explicit breaks turns the page.
         capacity = 4 if "lastRenderedPageBreak" in marks else 2
         self._writer = PageWriter(context.limits, flow=not self._paged, capacity=capacity)
@@ -71,6 +80,8 @@ class _Reader:
     def read(self, media_type: str) -> ParsedDocument:
         ooxml.warn_of_macros(self._archive, self._writer)
         body = child(self._root, "body")
+        if self._paged:
+            self._writer.start()
         self._margins("header")
         if body is not None:
             self._blocks(body)
@@ -116,8 +127,10 @@ class _Reader:
     def _paragraph(self, element: Element) -> None:
         properties = child(element, "pPr")
         text, early, late = self._paragraph_text(element)
-        if early or switched(properties, "pageBreakBefore"):
+        if switched(properties, "pageBreakBefore"):
             self._break()
+        for ordered in early:
+            self._break(ordered=ordered)
         style = self._styles.get(value(properties, "pStyle") or "", _PLAIN)
         outline = value(properties, "outlineLvl")
         level = min(6, int(outline) + 1) if outline and outline.isdigit() and int(outline) < 9 else style.level
@@ -128,16 +141,29 @@ class _Reader:
             elif level and len(text) <= 300:
                 self._writer.add("heading", f"{number} {text}", level)
                 self._title = self._title or text
-            elif depth is not None:
-                self._writer.add("list_item", f"{number} {text}", min(6, depth))
             else:
-                self._writer.add("paragraph", text)
+                text = f"{number} {text}" if depth is not None else text
+                late = self._over_pages(text, late, depth)
         boxes, self._boxes = self._boxes, []
         for box in boxes:
             self._blocks(box)
         section = child(properties, "sectPr")
-        if late or (section is not None and self._paged and value(section, "type") in (None, "nextPage", "oddPage")):
+        for ordered in late:
+            self._break(ordered=ordered)
+        if section is not None and next(self._sections, None) in (None, "nextPage", "oddPage", "evenPage"):
             self._break()
+
+    def _over_pages(self, text: str, breaks: list[bool], depth: int | None) -> list[bool]:
+        """Write a paragraph, each sentence on the page on which it begins; returns the breaks still to come."""
+        pieces = _whole_sentences(text.split("\f"))
+        for index, piece in enumerate(pieces):
+            if index:
+                self._break(ordered=breaks[index - 1])
+            if depth is not None and not index:
+                self._writer.add("list_item", piece, min(6, depth))
+            else:
+                self._writer.add("paragraph", piece)
+        return breaks[len(pieces) - 1 :]
 
     def _number(self, properties: Element | None, style: Style, counted: bool) -> tuple[str, int | None]:
         """The list label of a paragraph and its depth; None when it belongs to no list."""
@@ -151,28 +177,35 @@ class _Reader:
             return "", None
         return self._numbering.label(num_id, at), at
 
-    def _break(self) -> None:
-        if self._paged and not self._writer.empty:
-            self._flush_notes()
-            self._writer.start()
-            self._context.progress(self._writer.number, None)
+    def _break(self, *, ordered: bool = True) -> None:
+        """Turn the page; also an empty one (a picture alone), so that the numbers stay Word's. `ordered`: by the
+        author, not noted by Word when it laid the text out; Word notes ordered breaks once more."""
+        if not self._paged or (self._ordered and not ordered and self._writer.empty):
+            self._ordered = False
+            return
+        self._flush_notes()
+        self._writer.start()
+        self._ordered = ordered
+        self._context.progress(self._writer.number, None)
 
     def _flush_notes(self) -> None:
         for note in self._waiting:
             self._writer.add("paragraph", note)
         self._waiting.clear()
 
-    def _paragraph_text(self, paragraph: Element) -> tuple[str, bool, bool]:
-        """Its visible text; whether a page break stands before the text, and whether one stands in or after it."""
+    def _paragraph_text(self, paragraph: Element) -> tuple[str, list[bool], list[bool]]:
+        """Its visible text; the page breaks before the text, and those in or after it (true: ordered by the author),
+        each a form feed in the text."""
         parts: list[str] = []
-        early = late = False
+        early: list[bool] = []
+        late: list[bool] = []
         for run, element in _inline(paragraph, None):
             name = local(element)
             if name == "lastRenderedPageBreak" or _is_page_break(element):
-                if any(part.strip() for part in parts):
-                    late = True
-                else:
-                    early = True
+                written = any(part.strip() for part in parts)
+                (late if written else early).append(name == "br")
+                if written:
+                    parts.append("\f")
             elif name == "txbxContent":
                 self._boxes.append(element)
             elif name in ("footnoteReference", "endnoteReference"):
@@ -239,7 +272,7 @@ class _Reader:
             for line in row_lines(rows, header=header):
                 self._writer.add("table_row", line)
         if broke:
-            self._break()
+            self._break(ordered=False)
         boxes, self._boxes = self._boxes, []
         for box in boxes:
             self._blocks(box)
@@ -252,7 +285,7 @@ class _Reader:
             element = stack.pop()
             if local(element) == "p":
                 text, early, late = self._paragraph_text(element)
-                broken = broken or early or late
+                broken = broken or bool(early or late)
                 texts.append(text)
             elif local(element) not in _SKIPPED:
                 stack.extend(reversed(element))
@@ -266,6 +299,17 @@ class _Reader:
                 texts = (_character(local(e), e) for _run, e in _inline(note, None))
                 found[attribute(note, "id") or ""] = "".join(text for text in texts if text).strip()
         return found
+
+
+def _whole_sentences(pieces: list[str]) -> list[str]:
+    """The parts of a paragraph on successive pages; the rest of a sentence goes to where it began."""
+    whole = pieces[:1]
+    for piece in pieces[1:]:
+        end = None if _SENTENCE_END.search(whole[-1].rstrip()[-2:]) else _SENTENCE_END.search(piece)
+        cut = end.end() if end is not None else 0
+        whole[-1] += piece[:cut]
+        whole.append(piece[cut:])
+    return whole
 
 
 def _through(parent: Element) -> Iterator[Element]:

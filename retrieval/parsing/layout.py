@@ -333,9 +333,28 @@ def _table_lines(lines: list[Line]) -> set[int]:
         )
         if shared >= 2 or (shared >= 1 and min(len(first.cells), len(second.cells)) == 2):
             found.update((a, b))
+    # In a table with empty cells neighbouring rows may share no column, but each stands in columns of the others.
+    for run in _runs(wide, lines):
+        edges = [[p.x0 for p in lines[i].pieces] for i in run]
+        for at, index in enumerate(run):
+            others = [x for other, xs in enumerate(edges) if other != at for x in xs]
+            fits = sum(any(abs(p.x0 - x) < 0.5 * lines[index].size for x in others) for p in lines[index].pieces)
+            if len(run) >= 4 and fits >= 2 and fits >= 0.7 * len(lines[index].pieces):
+                found.add(index)
     # What stands in several cells between two rows of a table is a row as well, aligned or not.
     found.update(index for index in wide if index - 1 in found and index + 1 in found)
     return found
+
+
+def _runs(wide: list[int], lines: list[Line]) -> list[list[int]]:
+    """Lines of several cells that follow each other without anything between and without a wide gap."""
+    runs: list[list[int]] = []
+    for index in wide:
+        if runs and index == runs[-1][-1] + 1 and lines[index].base - lines[index - 1].base < 5 * lines[index].size:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return runs
 
 
 def _same(before: Line, line: Line, unit: Unit, left: float, right: float, pitches: list[float]) -> bool:
@@ -353,7 +372,8 @@ def _same(before: Line, line: Line, unit: Unit, left: float, right: float, pitch
     backwards = rtl(before.text + text)
     width = right - left
     # A line is full when it reaches the margin, or when the next line's first word would not have fitted on it.
-    first_word = (line.x1 - line.x0) * (len(text.split(maxsplit=1)[0]) + 1) / max(len(text), 1)
+    word = 1 if text[:1] > "\u2e80" else len(text.split(maxsplit=1)[0])  # ideographs need no blank to be divided
+    first_word = (line.x1 - line.x0) * (word + 1) / max(len(text), 1)
     room = before.x0 - left if backwards else right - before.x1
     reached = room < max(0.12 * width, 3 * size, 1.2 * first_word)
     indent = (right - line.x1) - (right - before.x1) if backwards else line.x0 - before.x0

@@ -25,7 +25,11 @@ from retrieval.parsing.pdf_glyphs import Glyph, Run, View, read_glyphs
 from retrieval.parsing.pdf_visibility import Scenery, hidden_runs, scenery
 from retrieval.schema import ParsedDocument
 
-_BAD_TITLE = re.compile(r"^(?:untitled|microsoft word - .*|.*\.(?:docx?|pdf|tex|indd|odt|dvi|qxd))$", re.IGNORECASE)
+_BAD_TITLE = re.compile(
+    r"^(?:untitled(?: document)?|\(?(?:anonymous|unspecified|unknown)\)?|microsoft word - .*"
+    r"|.*\.(?:docx?|pdf|tex|indd|odt|dvi|qxd))$",
+    re.IGNORECASE,
+)
 _FEW_CHARACTERS, _SOME_CHARACTERS = 30, 400
 _OCR_LONG_SIDE = 2000.0
 _OCR_SCALE = 300 / 72

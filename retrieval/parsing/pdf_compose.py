@@ -89,7 +89,7 @@ def _merge_headings(units: list[Unit], body: float, levels: list[float], *, ocr:
 
 def _goes_on(before: Unit, unit: Unit) -> bool:
     last, line = before.lines[-1], unit.lines[0]
-    close = 0.5 * last.size < line.base - last.base < 1.5 * last.size
+    close = 0.5 * last.size < line.base - last.base < 2.1 * last.size
     alike = abs(line.size - last.size) < 0.06 * last.size and line.bold == last.bold
     long = last.x1 - last.x0 > 12 * last.size or unit.text[:1].islower()
     return close and alike and long and unit.kind == before.kind == "paragraph" and len(before.lines) < 3

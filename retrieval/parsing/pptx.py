@@ -1,6 +1,8 @@
 """PPTX to pages: one per slide, titled, with tables, charts, diagrams and the speaker's notes.
 
 Slides that are hidden keep their number, but their text is reported, not indexed.
+
+Not python-pptx: diagrams, hidden slides and chart caches would be read from the XML beneath it anyway.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Reads the sheets as a stream of rows (a file that claims a million rows costs what it holds). Hidden sheets, rows
 and columns are reported, not indexed. Knows SpreadsheetML (ECMA-376 part 1, 18).
+
+Not openpyxl: its streaming reader gives values without the displayed form, and neither merged cells nor hidden rows.
 """
 
 from __future__ import annotations
@@ -58,7 +60,12 @@ def parse(source: Source, context: Context) -> ParsedDocument:
         name = sheet.get("name")
         if relation is None or relation.kind != "worksheet" or relation.target not in archive:
             continue
-        rows, hidden = _rows(archive.read(relation.target), book)
+        sheet_rows = _rows(archive.read(relation.target), book)
+        rows, hidden = sheet_rows.rows, sheet_rows.hidden
+        if sheet_rows.uncounted:
+            writer.warn(
+                f"{name}: some formulas have no stored value; open the workbook in its program and save it again."
+            )
         if sheet.get("state", "visible") != "visible":
             writer.hide("; ".join(" | ".join(c for c in row if c) for row in rows), f"hidden sheet {name}")
             continue
@@ -100,10 +107,20 @@ def _formats(archive: Archive, part: str) -> list[str]:
     return found
 
 
-def _rows(data: bytes, book: _Book) -> tuple[list[list[str]], list[str]]:
-    """The visible rows of a sheet, and the texts of hidden rows and columns."""
-    rows: list[list[str]] = []
-    hidden: list[str] = []
+@dataclass(slots=True)
+class _Sheet:
+    """The visible rows of a sheet, the texts of hidden rows and columns, and how many formulas have no value."""
+
+    rows: list[list[str]]
+    hidden: list[str]
+    uncounted: int = 0
+
+
+def _rows(data: bytes, book: _Book) -> _Sheet:
+    sheet = _Sheet([], [])
+    rows, hidden = sheet.rows, sheet.hidden
+    places: dict[int, int] = {}  # row number as written to its place in `rows`
+    merged: list[tuple[int, int, int]] = []
     concealed: set[int] = set()
     expected = 1
     try:
@@ -114,11 +131,14 @@ def _rows(data: bytes, book: _Book) -> tuple[list[list[str]], list[str]]:
                 continue
             if name == "col" and element.get("hidden") in ("1", "true"):
                 concealed.update(_columns(element))
+            if name == "mergeCell":
+                merged.extend(_downwards(element.get("ref") or ""))
             if name != "row":
                 continue
             number = element.get("r") or ""
             position = int(number) if number.isdigit() else expected
             cells = _cells(element, book)
+            sheet.uncounted += sum(_uncounted(cell) for cell in element)
             shown = [text for column, text in sorted(cells.items()) if column in concealed and text]
             if element.get("hidden") in ("1", "true"):
                 shown = [text for text in cells.values() if text]
@@ -129,6 +149,7 @@ def _rows(data: bytes, book: _Book) -> tuple[list[list[str]], list[str]]:
                 rows.append([])
             expected = position + 1
             width = min(max(cells, default=-1) + 1, _MOST_COLUMNS)
+            places[position] = len(rows)
             rows.append([cells.get(i, "") if i not in concealed else "" for i in range(width)])
             element.clear()
             if len(rows) > _MOST_ROWS:
@@ -137,7 +158,36 @@ def _rows(data: bytes, book: _Book) -> tuple[list[list[str]], list[str]]:
         raise CorruptDocument("a sheet declares XML entities") from exc
     except ParseError as exc:
         raise CorruptDocument(f"a sheet is not well-formed: {exc}") from exc
-    return rows, hidden
+    _fill_down(rows, places, merged)
+    return sheet
+
+
+def _downwards(reference: str) -> list[tuple[int, int, int]]:
+    """Column, first and last row of cells merged over several rows of one column; nothing for other merges."""
+    first, _colon, last = reference.partition(":")
+    a, b = _REFERENCE.match(first), _REFERENCE.match(last)
+    if a is None or b is None or a[1] != b[1] or int(b[2]) <= int(a[2]):
+        return []
+    return [(_column(a[1]), int(a[2]), int(b[2]))]
+
+
+def _fill_down(rows: list[list[str]], places: dict[int, int], merged: list[tuple[int, int, int]]) -> None:
+    """What stands once beside several rows belongs to each of them."""
+    for column, first, last in merged[:_MOST_ROWS]:
+        top = places.get(first)
+        text = rows[top][column] if top is not None and column < len(rows[top]) else ""
+        for number in range(first + 1, min(last, first + _MOST_ROWS) + 1) if text else ():
+            at = places.get(number)
+            if at is None or not any(rows[at]):
+                continue
+            rows[at].extend([""] * (column + 1 - len(rows[at])))
+            rows[at][column] = rows[at][column] or text
+
+
+def _uncounted(cell: Element) -> bool:
+    """Whether a cell holds a formula whose value nobody has stored."""
+    stored = {local(part): part.text for part in cell}
+    return "f" in stored and not stored.get("v")
 
 
 def _columns(element: Element) -> range:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import zipfile
 from datetime import date
 
 import docx
@@ -14,6 +16,7 @@ from openpyxl.styles import Font
 from pptx.util import Inches
 
 from tests.retrieval.parsing.helpers import parse, texts
+from tests.retrieval.parsing.samples import packed
 
 
 def word(document) -> bytes:
@@ -121,3 +124,65 @@ def test_sheet_rows_show_values_as_excel_does():
     ]
     assert document.pages[0].label == "Prices"
     assert [h.text for h in document.hidden_text] == ["secret margin | 0.4"]
+
+
+def _paged_word(*paragraphs: str) -> bytes:
+    """A Word file of these runs: "|" is a page break that Word noted, "#" one that the author ordered."""
+    marks = {"|": "<w:lastRenderedPageBreak/>", "#": '<w:br w:type="page"/>'}
+    body = ""
+    for text in paragraphs:
+        runs = "".join(
+            marks.get(part) or f'<w:t xml:space="preserve">{part}</w:t>' for part in re.split(r"([|#])", text) if part
+        )
+        body += f"<w:p><w:r>{runs}</w:r></w:p>" if not text.startswith("<") else text
+    buffer = io.BytesIO()
+    document = docx.Document()
+    document.save(buffer)
+    with zipfile.ZipFile(io.BytesIO(buffer.getvalue())) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    main = members["word/document.xml"].decode()
+    start, end = main.index("<w:body>") + len("<w:body>"), main.index("</w:body>")
+    members["word/document.xml"] = (main[:start] + body + main[end:]).encode()
+    return packed(members)
+
+
+def _pages(data: bytes) -> list[str]:
+    return [page.text for page in parse(data, "paged.docx").pages]
+
+
+def test_a_paragraph_over_two_pages_is_cited_where_each_sentence_begins():
+    data = _paged_word("It begins here. This sentence runs |over the edge. This one is on page two. And |so on. Three.")
+    assert _pages(data) == [
+        "It begins here. This sentence runs over the edge.",
+        "This one is on page two. And so on.",
+        "Three.",
+    ]
+
+
+def test_an_ordered_break_that_word_noted_too_turns_one_page():
+    assert _pages(_paged_word("One.#", "|Two.", "|Three.")) == ["One.", "Two.", "Three."]
+
+
+def test_pages_without_text_keep_their_numbers():
+    assert _pages(_paged_word("", "|One is a picture.", "|", "|Four.")) == ["", "One is a picture.", "", "Four."]
+
+
+def test_a_section_begins_a_page_only_when_it_says_so_itself():
+    plain = "<w:p><w:pPr><w:sectPr/></w:pPr></w:p>"
+    last = '<w:sectPr><w:type w:val="continuous"/></w:sectPr>'
+    assert _pages(_paged_word("Title", plain, "Columns", "|Two", last)) == ["Title\nColumns", "Two"]
+    assert _pages(_paged_word("Title", plain, "Next", "|Three", "<w:sectPr/>")) == ["Title", "Next", "Three"]
+
+
+def test_merged_cells_name_every_row_they_stand_beside():
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row in (["Region", "Month", "Sales"], ["North", "May", 4], [None, "June", 5], ["South", "May", 6]):
+        sheet.append(row)
+    sheet.merge_cells("A2:A3")
+    sheet["D2"] = "=C2*2"
+    buffer = io.BytesIO()
+    book.save(buffer)
+    document = parse(buffer.getvalue(), "sales.xlsx")
+    assert "Region: North; Month: June; Sales: 5" in document.pages[0].text
+    assert any("formulas have no stored value" in warning for warning in document.warnings)

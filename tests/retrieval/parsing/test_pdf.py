@@ -172,3 +172,20 @@ def test_picture_of_a_page_shows_where_a_quote_stands():
     assert abs(first[0].y0 - (HEIGHT - 700 + 4) / HEIGHT) < 0.02
     assert first[0].x1 > first[1].x1
     assert texts(parse(data, "x.pdf"))[0][0] == "paragraph"
+
+
+def test_rows_of_a_table_with_empty_cells_stay_rows():
+    rows = [("Code", "Place", "Sum", "State"), ("S1", "A12", "", ""), ("", "", "9", "late"), ("S2", "", "7", ""),
+            ("", "B07", "", "open")]  # fmt: skip
+
+    def draw(sheet):
+        for index, row in enumerate(rows):
+            for x, cell in zip((60, 160, 260, 360), row, strict=True):
+                column(sheet, x, 700 - 20 * index, [cell])
+
+    text = parse(pdf(draw), "sparse.pdf").pages[0].text
+    assert text.splitlines() == [" | ".join(cell for cell in row if cell) for row in rows]
+
+
+def test_placeholder_titles_are_no_titles():
+    assert parse(pdf(lambda sheet: column(sheet, 60, 700, ["Only text."])), "x.pdf").title is None
