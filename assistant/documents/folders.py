@@ -2,14 +2,18 @@
 formats, or how files are read.
 
 A file is matched with what is there by its bytes and by its path within the folder, so that a changed file becomes a
-new version. Stopping in the middle loses nothing: what was accepted is skipped the next time.
+new version. Stopping in the middle loses nothing: what was accepted is skipped the next time, by its bytes.
+
+A file that disappears leaves its document as it is: an unplugged disk must not empty a collection. Whoever watches is
+told once, and deletes the document in the library.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
@@ -24,12 +28,23 @@ from .models import Collection, Document, DocumentVersion, Status
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of one file: "new", "changed", "unchanged" or "refused" (with the reason)."""
+    """What became of one file: "new", "changed", "unchanged", "refused" (with the reason) or "gone"."""
 
     path: Path
     what: str
     document: Document | None = None
     reason: str = ""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a watch has dealt with, by size and time of change: a round costs one look at each file, and a file that was
+    refused is not tried again before it changes."""
+
+    seen: dict[Path, tuple[int, int, int]] = field(default_factory=dict)
+
+
+SETTLED = 2.0  # seconds without a change, after which a watched file is thought to be whole
 
 
 def files_in(path: Path) -> Iterator[Path]:
@@ -44,22 +59,41 @@ def files_in(path: Path) -> Iterator[Path]:
             yield found
 
 
-def take(*, actor: User, collection: Collection, path: Path) -> Iterator[Taken]:
-    """Upload what is new, replace what changed, skip the rest; one result for each file."""
+def take(*, actor: User, collection: Collection, path: Path, memory: Memory | None = None) -> Iterator[Taken]:
+    """Upload what is new, replace what changed, skip the rest; one result for each file.
+
+    With a `memory` (of the rounds before) a file that is still being written waits for the next round.
+    """
     known = _by_source(actor, collection)
+    there: set[Path] = set()
     for file in files_in(path):
         source = file.relative_to(path).as_posix() if path.is_dir() else file.name
+        there.add(file)
         try:
+            mark = _mark(file)
+            if memory is not None and memory.seen.get(file) == mark:
+                yield Taken(file, "unchanged")
+                continue
+            if memory is not None and 0 <= time.time() - mark[1] / 1e9 < SETTLED:
+                continue
             taken = _take_one(actor, collection, file, source, known.get(source))
             if taken.document is not None:
                 known.setdefault(source, taken.document.pk)
-            yield taken
         except AssistantError as error:
             if error.retryable:  # a full disk, no audit: the rest would fare no better
                 raise
-            yield Taken(file, "refused", reason=error.detail)
+            taken = Taken(file, "refused", reason=error.detail)
         except OSError as error:
             yield Taken(file, "refused", reason=error.strerror or str(error))
+            continue
+        if memory is not None:
+            memory.seen[file] = mark  # as it was before it was read: what changed meanwhile comes again
+        yield taken
+    if memory is None:
+        return
+    for file in sorted(set(memory.seen) - there):
+        del memory.seen[file]
+        yield Taken(file, "gone", reason="its document stays until you delete it in the library")
 
 
 def wait(
@@ -88,6 +122,11 @@ def _by_source(actor: User, collection: Collection) -> dict[str, UUID]:
     return {source: pk for pk, source in rows.values_list("pk", "source") if source}
 
 
+def _mark(file: Path) -> tuple[int, int, int]:
+    facts = file.stat()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
+
+
 def _take_one(actor: User, collection: Collection, file: Path, source: str, before: UUID | None) -> Taken:
     known = policy.managed_documents(actor).filter(pk=before).first() if before else None
     with file.open("rb") as stream:
@@ -96,5 +135,9 @@ def _take_one(actor: User, collection: Collection, file: Path, source: str, befo
                 actor=actor, collection=collection, file=stream, filename=file.name, source=source
             )
             return Taken(file, "new" if created else "unchanged", document)
+        latest = known.latest
+        if latest.status != Status.FAILED and latest.sha256 == hashlib.file_digest(stream, "sha256").hexdigest():
+            return Taken(file, "unchanged", known)
+        stream.seek(0)
         _, created = services.replace(actor=actor, document=known, file=stream, filename=file.name)
     return Taken(file, "changed" if created else "unchanged", known)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -237,6 +239,70 @@ class TestIngestCommand:
         out = capsys.readouterr().out
         assert "[3/3]" in out
         assert "failed      broken.pdf: The file is damaged." in out
+
+    def test_a_watch_takes_whole_files_once_and_tells_what_is_gone(self, world, folder, capsys, monkeypatch):
+        def aged(name: str, content: bytes) -> None:
+            (folder / name).write_bytes(content)
+            os.utime(folder / name, (time.time() - 60, time.time() - 60 + len(content)))
+
+        def half_written() -> None:
+            (folder / "new.md").write_bytes(b"# Half a sen")
+
+        def read_now() -> None:
+            for version in DocumentVersion.objects.filter(status=Status.QUEUED):
+                ingestion.ingest(version.pk)
+
+        steps = iter(
+            [
+                half_written,
+                lambda: aged("new.md", b"# New\n\nA whole sentence."),
+                read_now,
+                lambda: aged("salary.md", SALARY + b"More.\n"),
+                lambda: aged("broken.pdf", b"%PDF-1.7 broken"),
+                read_now,  # it fails, and is not taken again
+                (folder / "policies" / "travel.md").unlink,
+                lambda: None,
+            ]
+        )
+
+        def next_round(_: float) -> None:
+            step = next(steps, None)
+            if step is None:
+                raise KeyboardInterrupt
+            step()
+
+        for name in ("policies/travel.md", "salary.md"):
+            os.utime(folder / name, (time.time() - 60, time.time() - 60))
+        stored = []
+        receive = storage.receive
+        monkeypatch.setattr(storage, "receive", lambda *a, **k: stored.append(1) or receive(*a, **k))
+        monkeypatch.setattr("assistant.documents.management.commands.ingest.time.sleep", next_round)
+        options = ("--collection", "handbook", "--as", world.people.curator.email, "--watch")
+        out = self.run(folder, *options, capsys=capsys)
+        told = [line.split(str(folder))[0].strip() for line in out.splitlines() if str(folder) in line]
+        assert told == ["new", "new", "new", "changed", "new", "gone"]
+        assert len(stored) == 5  # nothing is copied to see that it is unchanged
+        assert Document.objects.count() == 4
+        assert self.ends() == {
+            "broken.pdf": [(Status.FAILED, 1)],
+            "new.md": [(Status.READY, 1)],
+            "salary.md": [(Status.READY, 1), (Status.READY, 1)],
+            "travel.md": [(Status.READY, 1)],
+        }
+
+        # A watch that starts again takes nothing twice, but gives the failed file another chance.
+        steps = iter([])
+        assert "new" not in self.run(folder, *options, capsys=capsys)
+        assert len(stored) == 6
+        assert DocumentVersion.objects.count() == 5
+        assert self.ends()["broken.pdf"] == [(Status.QUEUED, 0)]
+
+    @staticmethod
+    def ends() -> dict[str, list[tuple[str, int]]]:
+        found: dict[str, list[tuple[str, int]]] = {}
+        for version in DocumentVersion.objects.order_by("pk"):
+            found.setdefault(version.filename, []).append((version.status, version.attempt))
+        return dict(sorted(found.items()))
 
     def test_wrong_arguments_are_one_sentence(self, world, folder, capsys):
         for arguments, words in (

@@ -26,7 +26,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--wait", action="store_true", help="until everything has been read; fails if something was not"
         )
-        parser.add_argument("--watch", action="store_true", help="look again every few seconds, until interrupted")
+        parser.add_argument(
+            "--watch",
+            action="store_true",
+            help="look again every few seconds, until interrupted; a removed file is named, its document stays",
+        )
         parser.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="how often --watch looks")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -45,14 +49,20 @@ class Command(BaseCommand):
             self._work(actor, collection, path, options)
 
     def _work(self, actor: User, collection: Collection, path: Path, options: dict[str, Any]) -> None:
-        refused = 0
+        memory = folders.Memory() if options["watch"] else None
         try:
-            documents, refused = self._round(actor, collection, path, quiet=False)
+            documents, refused = self._round(actor, collection, path, memory, quiet=False)
             if options["wait"]:
                 refused += self._wait(documents)
-            while options["watch"]:
+            while memory is not None:
                 time.sleep(options["every"])
-                documents, _ = self._round(actor, collection, path, quiet=True)
+                try:
+                    documents, _ = self._round(actor, collection, path, memory, quiet=True)
+                except AssistantError as error:
+                    if not error.retryable:
+                        raise
+                    self.stderr.write(f"{error.detail} The next round tries again.")
+                    continue
                 if options["wait"]:
                     self._wait(documents)
         except KeyboardInterrupt:
@@ -63,10 +73,12 @@ class Command(BaseCommand):
         if refused:
             raise CommandError(f"{refused} file(s) could not be taken or read.")
 
-    def _round(self, actor: User, collection: Collection, path: Path, *, quiet: bool) -> tuple[list[Document], int]:
-        counts = {"new": 0, "changed": 0, "unchanged": 0, "refused": 0}
+    def _round(
+        self, actor: User, collection: Collection, path: Path, memory: folders.Memory | None, *, quiet: bool
+    ) -> tuple[list[Document], int]:
+        counts = {"new": 0, "changed": 0, "unchanged": 0, "refused": 0, "gone": 0}
         documents = []
-        for taken in folders.take(actor=actor, collection=collection, path=path):
+        for taken in folders.take(actor=actor, collection=collection, path=path, memory=memory):
             counts[taken.what] += 1
             if taken.document is not None:
                 documents.append(taken.document)
