@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from assistant import engines
 from assistant.documents.search import FoundPassage
+from assistant.guardrails import injection
 from inference.engines.base import Evidence, Message, Passage
 from retrieval import text as analysis
 
@@ -27,14 +29,17 @@ class Material:
 
 
 def passage_of(item: FoundPassage) -> Passage:
+    """The passage as an engine gets it: of a flagged one the suspect sentences are blank, the rest keeps its places."""
     chunk = item.chunk
+    flagged = chunk.suspicion >= injection.THRESHOLD_BANNER
+    text = injection.without_suspects(chunk.text, embed=engines.embedder().embed) if flagged else chunk.text
     return Passage(
         id=str(chunk.pk),
-        text=chunk.text,
+        text=text,
         title=chunk.document.title,
         headings=tuple(chunk.headings),
         score=item.score,
-        sentences=tuple(analysis.sentences(chunk.text)),
+        sentences=tuple(analysis.sentences(text)),
     )
 
 

@@ -144,7 +144,7 @@ def _read(version: DocumentVersion, pulse: Pulse) -> _Read:
     for number, passage in enumerate(passages):
         if number % _BATCH == 0:
             pulse.part(number, len(passages))
-        suspicion.append(injection.score(passage.text))
+        suspicion.append(injection.score(passage.text, embed=embedder.embed))
     vectors: list[bytes] = []
     if version.released or max(suspicion, default=0.0) < injection.THRESHOLD_QUARANTINE:
         pulse.stage("embedding")

@@ -1,8 +1,8 @@
 """How much a text reads like instructions to a language model rather than like content.
 
-Knows: wording, in English and Chinese, as rules (`injection_rules`) and as a small trained classifier (`train`).
-Does not know: access rights. A score is a flag: it shows a banner, lowers a passage's rank, or asks a person to review
-the document; it never decides who may read.
+Knows: wording, in English and Chinese, as rules (`injection_rules`) and as a small trained classifier (`train`), and
+sentences that do not belong to the passage around them (`planted`). Does not know: access rights. A score is a flag: it
+shows a banner, lowers a passage's rank, or asks a person to review the document; it never decides who may read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from math import exp, prod
 
-from . import sanitize
+from . import planted, sanitize
 from .features import windows
 from .injection_rules import RULES
 from .weights import classifier
@@ -79,12 +79,43 @@ def classifier_score(text: str) -> float:
     return min(_CLASSIFIER_MOST, 0.5 + 0.2 * (logit - banner) / (downrank - banner))
 
 
-def score(text: str) -> float:
-    """0..1: how much this reads like an attempt to instruct the model. About 2 ms for a passage of 1,000 characters."""
+def planted_score(text: str, *, embed: planted.Embed | None = None) -> float:
+    """The part of a sentence that does not belong here; a text without a context to stand out from has none."""
+    found = planted.suspects(text, embed=embed)
+    return _level(found[0].logit, embed) if found else 0.0
+
+
+def score(text: str, *, embed: planted.Embed | None = None) -> float:
+    """0..1: how much this reads like an attempt to instruct the model. About 5 ms for a passage of 1,000 characters.
+
+    `embed` (texts to rows of length 1) lets the meaning of suspect sentences count as well.
+    """
     by_words = classifier_score(text)
+    if len(planted.spans(text)) < planted.LEAST_SENTENCES and by_words < THRESHOLD_DOWNRANK:
+        by_words = 0.0  # a question or two standing alone: people ask assistants for things, that is what they are for
+    by_words = max(by_words, planted_score(text[: sanitize.PASSAGE_LIMIT], embed=embed))
     by_rules = rules_score(text)
     if by_rules == 0:
         return by_words if by_words >= THRESHOLD_BANNER else 0.0
     # Beside a strong rule the classifier confirms, less than as much again; a weak rule alone stays weak.
     support = by_words if by_words >= THRESHOLD_BANNER or by_rules >= THRESHOLD_BANNER else 0.0
     return 1.0 - (1.0 - by_rules) * (1.0 - 0.75 * support)
+
+
+def without_suspects(text: str, *, embed: planted.Embed | None = None) -> str:
+    """The text of a flagged passage with every suspect sentence made blank, for what goes to an engine.
+
+    Same length: characters keep their places, so that what is quoted from the rest can still be found on its page.
+    """
+    found = [(one.start, one.end) for one in planted.suspects(text, embed=embed) if _level(one.logit, embed) >= 0.5]
+    chars = list(text)
+    for start, end in planted.spans(text):
+        part = text[start:end]
+        if (start, end) in found or rules_score(part) >= THRESHOLD_BANNER or classifier_score(part) >= THRESHOLD_BANNER:
+            chars[start:end] = [char if char == "\n" else " " for char in part]
+    return "".join(chars)
+
+
+def _level(logit: float, embed: planted.Embed | None) -> float:
+    model = planted.packaged()
+    return planted.level(logit, model.coarse_levels if embed is None else model.fine_levels)
