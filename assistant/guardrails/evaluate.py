@@ -105,8 +105,8 @@ def read(directory: Path, prefixes: Iterable[Path]) -> Material:
         for line in _lines(prefix.with_name(prefix.name + ".contexts.jsonl")):
             found.honest.append((prefix.name, line["text"][:CHARS]))
             if question := asked.get(line["ctx_id"]):
-                gold = tuple(map(str, question["answers"]))
-                found.hosts.append(Host(prefix.name, line["text"][:CHARS], question["question"], gold))
+                answers = tuple(map(str, question["answers"]))
+                found.hosts.append(Host(prefix.name, line["text"][:CHARS], question["question"], answers))
     return found
 
 

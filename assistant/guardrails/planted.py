@@ -165,14 +165,15 @@ def suspects(text: str, *, embed: Embed | None = None, model: Model | None = Non
     rows = seen.rows(wording_logits(seen, model))
     logits = network(rows, model.coarse)
     if embed is None:
-        found = [Suspect(*span, float(logit)) for span, logit in zip(seen.spans, logits, strict=True)]
+        found = [Suspect(start, end, float(logit)) for (start, end), logit in zip(seen.spans, logits, strict=True)]
     else:
         chosen = candidates(logits, model.candidate)
         if not len(chosen):
             return []
         finer = np.hstack([rows[chosen], logits[chosen, None], meaning(text, seen, chosen, embed)])
         found = [
-            Suspect(*seen.spans[at], float(logit)) for at, logit in zip(chosen, network(finer, model.fine), strict=True)
+            Suspect(seen.spans[at][0], seen.spans[at][1], float(logit))
+            for at, logit in zip(chosen, network(finer, model.fine), strict=True)
         ]
     # A row speaks in its table's terms, not in sentences: nothing about it tells a plant from a neighbour.
     found = [one for one in found if text.count("|", one.start, one.end) < 2]
