@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from inference.reading.features import ANSWER_FEATURES, SENTENCE_FEATURES, Floats
+from inference.reading.graph import Encode
 from inference.reading.window import MATCHES, SHAPES, Window
 from inference.reading.words import KINDS
 
@@ -113,6 +114,7 @@ class ReaderNetwork(nn.Module):
     def __init__(self, encoder: nn.Module, characters: int, hidden: int = 384) -> None:
         super().__init__()
         self.encoder = encoder
+        self.runtime: Encode | None = None  # what runs the encoder in the place of torch
         self.match = nn.Embedding(MATCHES, hidden)
         self.shape = nn.Embedding(SHAPES, hidden)
         self.kind = nn.Embedding(len(KINDS), hidden)
@@ -144,6 +146,7 @@ class ReaderNetwork(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """``sentence (b, s)``, ``start`` and ``end (b, t)``, ``answer (b,)``: logits; padding is ``FAR``."""
         encoder: Any = self.encoder
+        runtime: Encode | None = self.runtime
         inside = batch.match >= 7
         asked = (batch.types == 0) & inside & (batch.mask == 1)
         embedded = (
@@ -153,9 +156,12 @@ class ReaderNetwork(nn.Module):
             + self.chars(batch.chars)
             + self.kind(batch.kind)[:, None] * asked[..., None]
         )
-        states: Tensor = encoder(
-            inputs_embeds=embedded, token_type_ids=batch.types, attention_mask=batch.mask
-        ).last_hidden_state.to(self.span.weight.dtype)
+        if runtime is not None:
+            states: Tensor = runtime(embedded, batch.types, batch.mask)
+        else:
+            given = {"inputs_embeds": embedded, "token_type_ids": batch.types, "attention_mask": batch.mask}
+            states = encoder(**given).last_hidden_state
+        states = states.to(self.span.weight.dtype)
         spans = self.span(states).float()
         content = (batch.owner >= 0) | (torch.arange(states.shape[1], device=states.device) == 0)
         start = spans[..., 0].masked_fill(~content, FAR)
@@ -169,8 +175,8 @@ class ReaderNetwork(nn.Module):
             [side[:, None, :].masked_fill(~member, FAR).amax(-1) - side[:, :1] for side in (start, end)], -1
         ).clamp(-30.0, 30.0)
         first = states[:, :1].expand(-1, pooled.shape[1], -1)
-        given = batch.features.to(states.dtype)
-        logits = self.sentence(torch.cat((pooled, pooled * first, given, peak.to(states.dtype) * 0.1), -1))
+        marks = batch.features.to(states.dtype)
+        logits = self.sentence(torch.cat((pooled, pooled * first, marks, peak.to(states.dtype) * 0.1), -1))
         scores = (logits.float() + self.linear(batch.features.to(logits.dtype)).float()).squeeze(-1)
         scores = scores.masked_fill(~batch.real, FAR)
         share = scores.softmax(-1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,10 +26,13 @@ from inference.engines.base import Passage
 from inference.errors import ModelCorrupt, ModelNotFound
 from inference.reading.calibration import WEIGHED, Calibration, inputs
 from inference.reading.features import Floats, Query, Sentence
+from inference.reading.graph import compile_encoder
 from inference.reading.network import LowRank, ReaderNetwork, adapt, collate
 from inference.reading.window import character_table, load_tokenizer, pack
 
-DEFAULT_BUDGET = 256
+logger = logging.getLogger(__name__)
+
+DEFAULT_BUDGET = 384
 UNREAD = -12.0
 
 
@@ -110,7 +114,8 @@ class Reader:
     ) -> Reader:
         """Load the packaged reader (or the one in folder ``package``) over the encoder in folder ``encoder``.
 
-        ``dtype`` ``None`` chooses bfloat16 where the processor has it, else float32. Raises ``ModelNotFound`` and
+        ``dtype`` ``None`` runs the encoder with OpenVINO and, where that does not load, with torch, in bfloat16 where
+        the processor has it, else float32. A ``dtype`` means torch. Raises ``ModelNotFound`` and
         ``ModelCorrupt`` (a file is damaged, or is not the encoder these weights were trained over).
         """
         folder = package or Path(str(files(__package__)))
@@ -138,10 +143,16 @@ class Reader:
             )
         network = assemble(config, base, dequantize(packed), int(facts["rank"]))
         if dtype is None:
-            dtype = torch.bfloat16 if fast_bfloat16() else torch.float32
-        network.lower(dtype)
+            try:
+                network.runtime = compile_encoder(config, network.encoder.state_dict())
+            except (ImportError, RuntimeError) as error:
+                logger.warning("the reader runs on torch, OpenVINO does not load: %s", error)
+                dtype = torch.bfloat16 if fast_bfloat16() else torch.float32
+        if dtype is not None:
+            network.lower(dtype)
         tokenizer_json = (encoder / "tokenizer.json").read_text("utf-8")
-        return cls(network, tokenizer_json, Calibration.parse(known["calibration"]), budget=budget)
+        calibration = Calibration.parse(known["calibration"])
+        return cls(network, tokenizer_json, calibration, budget=budget)
 
     def read(
         self,

@@ -227,7 +227,7 @@ def card(facts: dict[str, Any]) -> str:
         "reader is least sure of are not answered. *adversarial*: unanswerable questions people wrote to look",
         "answerable (SQuAD 2.0). *near*: six retrieved passages that do not hold the answer, against *search*.",
         "At most 300 questions of every kind, drawn by seed; three of the four folds; read with 320 word pieces (the",
-        "product reads 256, which changes *search* only).",
+        "product reads 384, which changes *search* only).",
         "",
         "| set | passage: n | first | two | wrong at 80 | search: n | first | two | wrong at 80 | AUC near | "
         "AUC adversarial |",

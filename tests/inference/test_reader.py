@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from inference.engines.base import Passage
 from inference.errors import ModelCorrupt, ModelNotFound
 from inference.reading.calibration import INPUTS, Calibration
+from inference.reading.features import Query, answer_features, candidates, sentence_features
+from inference.reading.linear import LinearModel
 from inference.reading.reader import Reader, dequantize, quantize
+from inference.reading.splitting import split
 
 
 @pytest.fixture
@@ -42,6 +46,20 @@ def test_another_encoder_is_refused(package, encoder_path, tmp_path):
     with pytest.raises(ModelCorrupt) as caught:
         Reader.load(other, package=package)
     assert caught.value.file == "model.safetensors"
+
+
+def test_openvino_and_torch_read_alike(encoder_path):
+    text = "Holiday is booked in the portal. Up to five additional days can be bought each year. Ask your manager."
+    passages = [Passage("1", text, "Leave", sentences=split(text)), Passage("2", text[:32], sentences=((0, 32),))]
+    query, sentences = Query.of("How many days of holiday can I buy?"), candidates(passages)
+    features = sentence_features(query, passages, sentences, np.zeros(len(sentences)))
+    prior = LinearModel.packaged().prior(query, features)
+    facts = answer_features(query, passages, sentences, features, prior)
+    quick, plain = (Reader.load(encoder_path, dtype=dtype) for dtype in (None, torch.float32))
+    found, expected = (reader.read(query, passages, sentences, features, prior, facts) for reader in (quick, plain))
+    assert np.allclose(found.sentences, expected.sentences, atol=0.05)
+    assert abs(found.answer - expected.answer) < 0.05
+    assert abs(found.margin - expected.margin) < 0.05
 
 
 def test_a_record_that_does_not_fit_is_refused(package):
