@@ -9,13 +9,16 @@ the same sockets; native code with sockets of its own (libpq, say) is covered by
 from __future__ import annotations
 
 import ipaddress
+import json
 import logging
+import os
 import socket
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -23,6 +26,7 @@ logger = logging.getLogger(__name__)
 _RESOLVE_SECONDS = 60.0
 _allowed_hosts: frozenset[str] = frozenset()
 _installed = False
+_record: Path | None = None
 _resolved: dict[str, tuple[float, frozenset[str]]] = {}
 _resolving = threading.local()
 _refused: deque[str] = deque(maxlen=100)
@@ -32,9 +36,11 @@ class EgressRefused(PermissionError):
     """A connection outside was tried. The message names the address and how to allow one that is meant."""
 
 
-def install(hosts: Iterable[str | None]) -> None:
-    """Put the guard in force for the rest of the process; `hosts` are the services it may reach besides loopback."""
-    global _allowed_hosts, _installed
+def install(hosts: Iterable[str | None], *, record: Path | None = None) -> None:
+    """Put the guard in force for the rest of the process; `hosts` are the services it may reach besides loopback. What
+    is refused is also written to the file `record`, for `audit.refusals`."""
+    global _allowed_hosts, _installed, _record
+    _record = record or _record
     _allowed_hosts = frozenset(host.lower() for host in hosts if host)
     if not _installed:
         _installed = True
@@ -62,6 +68,11 @@ def refused() -> list[str]:
     return list(_refused)
 
 
+def record_path() -> Path | None:
+    """The file in which processes of this installation leave what they refused."""
+    return _record
+
+
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if event in {"socket.connect", "socket.sendto"}:
         connection, address = arguments[0], arguments[1]
@@ -76,8 +87,25 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _refuse(target: str) -> None:
     _refused.append(target)
+    _write_down(target)
     logger.error("refused a connection to %s", target)
     raise EgressRefused(f"Connections outside are refused: {target}. Services of your own are named in EGRESS_ALLOW.")
+
+
+def _write_down(target: str) -> None:
+    """One line for other processes; a disk that is full must not let the connection through, so nothing is raised."""
+    if _record is None:
+        return
+    line = json.dumps({"at": time.time(), "pid": os.getpid(), "process": " ".join(sys.argv)[:200], "target": target})
+    try:
+        _record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(_record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(handle, line.encode() + b"\n")
+        finally:
+            os.close(handle)
+    except OSError:
+        logger.exception("the refused connection could not be written down")
 
 
 def _name_allowed(name: str) -> bool:

@@ -218,6 +218,7 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "sweep-documents": {"task": "assistant.documents.tasks.sweep", "schedule": 10.0},
     "sweep-answers": {"task": "assistant.chat.tasks.sweep", "schedule": 5.0},
     "retain-conversations": {"task": "assistant.chat.tasks.retain", "schedule": 3600.0},
+    "record-refusals": {"task": "assistant.audit.tasks.refusals", "schedule": 30.0},
     "audit-checkpoint": {"task": "assistant.audit.tasks.checkpoint", "schedule": 60.0},
 }
 CELERY_TIMEZONE = "UTC"
@@ -369,7 +370,8 @@ ANSWER_DEADLINE_SECONDS = env_int("ANSWER_DEADLINE_SECONDS", 120, minimum=5)
 # Python code of this process may connect to this machine and to these hosts, nowhere else.
 EGRESS_ALLOW = env_list("EGRESS_ALLOW")
 egress.install(
-    [DATABASES["default"]["HOST"], urlsplit(REDIS_URL).hostname, urlsplit(REMOTE_URL).hostname, *EGRESS_ALLOW]
+    [DATABASES["default"]["HOST"], urlsplit(REDIS_URL).hostname, urlsplit(REMOTE_URL).hostname, *EGRESS_ALLOW],
+    record=DATA_DIR / "run" / "egress-refused.jsonl",
 )
 METRICS_CLIENTS = env_list("METRICS_CLIENTS", "127.0.0.0/8,::1/128")
 USE_X_FORWARDED_HOST = False

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -27,7 +28,8 @@ from django.db import DatabaseError, connection
 from django.db.models import Q, QuerySet
 
 from assistant import engines
-from assistant.vault import ring
+from assistant.vault import ring, streams
+from assistant.vault.ring import Ref
 from retrieval.chunking import passage_text
 from retrieval.errors import SnapshotError
 from retrieval.indexes.snapshot import load_snapshot, save_snapshot
@@ -119,7 +121,7 @@ class DocumentReplica:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             part = self._folder / f"{_SNAPSHOT}.{os.getpid()}"
             try:
-                save_snapshot(taken, part)
+                save_snapshot(taken, part, sealing=partial(streams.SealedWriter, key=_file_key()))
                 return self._publish(part, mark, epoch)
             finally:
                 part.unlink(missing_ok=True)
@@ -187,7 +189,9 @@ class DocumentReplica:
         self._sweep()
         try:
             mark = Mark(*json.loads(self._mark_path.read_text(encoding="ascii")))
-            index = load_snapshot(self._snapshot_path, model_id=self.model_id)
+            index = load_snapshot(
+                self._snapshot_path, model_id=self.model_id, opening=partial(streams.pieces, key=_file_key())
+            )
         except (OSError, ValueError, TypeError, SnapshotError) as error:
             logger.info("no usable snapshot: %s", error)
             return False
@@ -332,6 +336,11 @@ def _keep() -> None:
         if _keeper is None and _replica is not None:
             _keeper = Keeper(_replica)
             _keeper.start()
+
+
+def _file_key() -> bytes:
+    """Of this installation's snapshots. They are never in a backup, and are thrown away with every erasure."""
+    return ring.secret(Ref("snapshot", "index", root=("index", "snapshots")))
 
 
 def _mark(event: IndexEvent) -> Mark:

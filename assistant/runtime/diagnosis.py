@@ -17,8 +17,10 @@ from typing import Any, Literal
 
 import psutil
 from django.conf import settings
+from django.db import DatabaseError
 
-from assistant import checks, egress, health
+from assistant import checks, health
+from assistant.documents import proof
 
 Level = Literal["good", "note", "warning", "error"]
 
@@ -130,28 +132,43 @@ def _sandbox() -> Iterator[Finding]:
 
 
 def _privacy() -> Iterator[Finding]:
-    expected = {
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "USE_HUB_KERNELS": "NO",
-    }
-    wrong = [name for name, value in expected.items() if os.environ.get(name) != value]
-    yield Finding(
-        "privacy.offline",
-        "error" if wrong else "good",
-        f"Offline flags not in force: {', '.join(wrong)}." if wrong else "Offline flags are in force in every process.",
-        "Start processes through manage.py, celery or asgi: settings enforce the flags." if wrong else "",
-    )
+    try:
+        found = proof.proofs()
+    except DatabaseError as error:
+        yield Finding("privacy", "error", f"The database does not answer: {error}.")
+        return
+    for each in found:
+        words, hint = _PROOFS[each.name][each.ok]
+        level: Level = "good" if each.ok else "warning" if each.name in ("refusals", "originals") else "error"
+        facts = {"hosts": "none", "last": "", **{name: value for name, value in each.facts.items() if value != ""}}
+        yield Finding(f"privacy.{each.name}", level, words.format(**facts), hint)
 
-    hosts = ", ".join(egress.allowed_hosts()) or "none"
-    yield Finding(
-        "privacy.egress",
-        "good" if egress.in_force() else "error",
-        f"Connections to other machines are refused; services allowed by name: {hosts}."
-        if egress.in_force()
-        else "The egress guard is not in force.",
-    )
+
+_PROOFS = {
+    "guard": {
+        True: ("Connections to other machines are refused; services allowed by name: {hosts}.", ""),
+        False: ("The egress guard is not in force.", "Start processes through manage.py, celery or asgi."),
+    },
+    "refusals": {
+        True: ("No process has tried to connect elsewhere.", ""),
+        False: (
+            "{count} connections elsewhere were tried and refused; the last to {last}.",
+            "See the events “egress.refused” in the audit log: what tried, and whether EGRESS_ALLOW should name it.",
+        ),
+    },
+    "offline": {
+        True: ("Offline flags are in force in every process; no package fetches code.", ""),
+        False: ("Not offline: {wrong}.", "Start through manage.py, celery or asgi; pip uninstall kernels."),
+    },
+    "keys": {
+        True: ("The master key opens the data keys: {living} living, {destroyed} destroyed.", ""),
+        False: ("Nothing at rest can be read: {problem}", "See VAULT_KEY in deploy/assistant.env.example."),
+    },
+    "originals": {
+        True: ("Every original is sealed.", ""),
+        False: ("{count} originals are readable on the disk.", "manage.py vault seal, on the host that has the files."),
+    },
+}
 
 
 def _settings() -> Iterator[Finding]:

@@ -104,6 +104,11 @@ def seal(data: bytes, refs: Sequence[Ref], purpose: str) -> bytes:
     return envelope.seal(data, [_leaf(ref) for ref in dict.fromkeys(refs)], purpose.encode())
 
 
+def secret(ref: Ref) -> bytes:
+    """The key itself, for files that are sealed piece by piece. Raises KeyDestroyed."""
+    return _leaf(ref).secret
+
+
 def ensure(refs: Iterable[Ref]) -> None:
     """Make the keys that may be made and are not there yet."""
     for ref in refs:
@@ -163,7 +168,9 @@ def rehang(kind: str, owner: object, root: tuple[str, str]) -> None:
     """Wrap a leaf under another root (a document moved to another collection); what it sealed stays as it is."""
     with transaction.atomic():
         parent, under = _root(root)
-        row = WrappedKey.objects.select_for_update().select_related("parent").get(kind=kind, owner=str(owner))
+        row = (
+            WrappedKey.objects.select_for_update(of=("self",)).select_related("parent").get(kind=kind, owner=str(owner))
+        )
         row.wrapped = envelope.wrap(secret_of(row), name=row.pk, under=under)
         row.parent = parent
         row.save(update_fields=["wrapped", "parent"])

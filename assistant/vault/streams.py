@@ -34,11 +34,13 @@ class SealedWriter:
         file.write(MAGIC + self._prefix)
 
     def write(self, data: bytes | memoryview) -> int:
-        self._waiting += data
-        while len(self._waiting) > PIECE:  # a full piece stays back: it may be the last
-            self._put(bytes(self._waiting[:PIECE]), last=False)
-            del self._waiting[:PIECE]
-        return len(data)
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), PIECE):
+            self._waiting += view[start : start + PIECE]
+            if len(self._waiting) > PIECE:  # a full piece stays back: it may be the last
+                self._put(bytes(self._waiting[:PIECE]), last=False)
+                del self._waiting[:PIECE]
+        return len(view)
 
     def finish(self) -> None:
         self._put(bytes(self._waiting), last=True)

@@ -21,6 +21,7 @@ from assistant import activation, egress, engines
 from assistant import health as report
 from assistant.audit.models import AuditCheckpoint
 from assistant.chat.models import Answer, AnswerStatus
+from assistant.documents import proof
 from assistant.documents.models import DocumentVersion, Status
 from assistant.errors import Conflict, NotFound
 from assistant.models import ActivationState
@@ -67,6 +68,19 @@ def parts(found: Iterable[report.Part]) -> list[PartRow]:
             words=wording.part_words(part.name, part.facts, ok=part.ok),
         )
         for part in found
+    ]
+
+
+def proofs() -> list[PartRow]:
+    """What shows that nothing leaves and nothing readable lies around, in words."""
+    return [
+        PartRow(
+            name=wording.proof_name(each.name),
+            tone="good" if each.ok else "bad",
+            state=gettext("shown") if each.ok else gettext("look"),
+            words=wording.proof_words(each.name, each.facts, ok=each.ok),
+        )
+        for each in proof.proofs()
     ]
 
 

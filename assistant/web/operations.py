@@ -60,5 +60,10 @@ def health(request: HttpRequest) -> HttpResponse:
     require(actor(request), Duty.MANAGE_MODELS)
     found = report.report()
     parts = machinery.parts(found)
-    context = {"parts": parts, "well": all(part.ok for part in found), "facts": machinery.facts(found)}
+    context = {
+        "parts": parts,
+        "well": all(part.ok for part in found),
+        "facts": machinery.facts(found),
+        "proofs": machinery.proofs(),
+    }
     return render(request, "web/health.html", context)

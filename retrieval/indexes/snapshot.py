@@ -15,10 +15,10 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 import numpy as np
 
@@ -50,10 +50,19 @@ _COLUMNS = {
 }
 
 
-def save_snapshot(replica: Replica, path: Path) -> None:
+class Sink(Protocol):
+    """Where the bytes go; `finish` ends what was begun."""
+
+    def write(self, data: bytes | memoryview, /) -> int: ...
+
+    def finish(self) -> None: ...
+
+
+def save_snapshot(replica: Replica, path: Path, *, sealing: Callable[[BinaryIO], Sink] | None = None) -> None:
     """Write the replica to `path`, mode 0600, in place of what was there. Raises `OSError`.
 
-    The caller applies no event meanwhile; searches may go on. A crash leaves the old file or the new one.
+    With `sealing` the file is written through the sink it makes (and read with its counterpart `opening`). The caller
+    applies no event meanwhile; searches may go on. A crash leaves the old file or the new one.
     """
     seq = replica.seq
     segments = replica.segments()
@@ -70,10 +79,14 @@ def save_snapshot(replica: Replica, path: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             digest = hashlib.sha256()
+            sink = sealing(cast(BinaryIO, stream)) if sealing else None
+            write = sink.write if sink else stream.write
             for piece in _pieces(encoded, segments):
                 digest.update(piece)
-                stream.write(piece)
-            stream.write(digest.digest())
+                write(piece)
+            write(digest.digest())
+            if sink:
+                sink.finish()
             stream.flush()
             os.fsync(stream.fileno())
         Path(name).replace(path)
@@ -87,10 +100,13 @@ def save_snapshot(replica: Replica, path: Path) -> None:
         os.close(folder)
 
 
-def load_snapshot(path: Path, *, model_id: str) -> Replica:
-    """The replica that was saved. Raises `SnapshotError` for a missing, damaged or foreign file."""
+def load_snapshot(
+    path: Path, *, model_id: str, opening: Callable[[BinaryIO], Iterable[bytes]] | None = None
+) -> Replica:
+    """The replica that was saved. Raises `SnapshotError` for a missing, damaged or foreign file; `opening` reads what
+    `sealing` wrote, and may raise ValueError."""
     try:
-        data = np.fromfile(path, dtype=np.uint8)
+        data = np.fromfile(path, dtype=np.uint8) if opening is None else _opened(path, opening)
     except (OSError, ValueError) as error:
         raise SnapshotError(f"cannot read the snapshot: {error}") from error
     if len(data) < len(MAGIC) + 8 + _DIGEST or data[: len(MAGIC)].tobytes() != MAGIC:
@@ -110,6 +126,17 @@ def load_snapshot(path: Path, *, model_id: str) -> Replica:
         return Replica.restore(int(header["dimension"]), model_id, options, segments, int(header["seq"]))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise SnapshotError(f"the snapshot is not understood: {error}") from error
+
+
+def _opened(path: Path, opening: Callable[[BinaryIO], Iterable[bytes]]) -> NDArray[np.uint8]:
+    """The plain bytes, without holding them twice: they are fewer than the file's."""
+    data = np.empty(path.stat().st_size, dtype=np.uint8)
+    position = 0
+    with path.open("rb") as stream:
+        for piece in opening(stream):
+            data[position : position + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+            position += len(piece)
+    return data[:position]
 
 
 def _arrays(segment: Segment) -> Iterator[tuple[str, NDArray[Any]]]:

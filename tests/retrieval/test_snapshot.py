@@ -1,8 +1,11 @@
 """A snapshot is the replica, or it is refused."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+from assistant.vault import envelope, streams
 from retrieval.errors import SnapshotError
 from retrieval.indexes.dense import on_grid
 from retrieval.indexes.snapshot import load_snapshot, save_snapshot
@@ -98,3 +101,14 @@ def test_nothing_of_a_removed_passage_is_in_the_snapshot(tmp_path):
 def test_the_file_is_private(replica, tmp_path):
     save_snapshot(replica, tmp_path / "replica")
     assert (tmp_path / "replica").stat().st_mode & 0o777 == 0o600
+
+
+def test_sealed_file_comes_back_and_holds_nothing_readable(replica, tmp_path):
+    path, secret = tmp_path / "replica", envelope.new_secret()
+    save_snapshot(replica, path, sealing=partial(streams.SealedWriter, key=secret))
+    assert b"model_id" not in path.read_bytes()
+    again = load_snapshot(path, model_id="test", opening=partial(streams.pieces, key=secret))
+    assert len(again) == len(replica)
+    for wrong in (None, partial(streams.pieces, key=envelope.new_secret())):
+        with pytest.raises(SnapshotError):
+            load_snapshot(path, model_id="test", opening=wrong)

@@ -5,6 +5,11 @@ import sys
 
 import pytest
 
+from assistant import egress
+from assistant.audit import refusals
+from assistant.audit.models import AuditEvent
+from assistant.runtime import diagnosis
+
 PROGRAM = """
 import socket, sys
 from assistant import egress
@@ -70,3 +75,30 @@ def test_guard_is_in_force_in_the_product():
     from assistant import egress
 
     assert egress.in_force()
+
+
+@pytest.mark.django_db
+def test_what_a_process_refused_becomes_an_event_and_is_shown(monkeypatch, tmp_path, people, client):
+    path = tmp_path / "run" / "refused.jsonl"
+    program = f"""
+import socket
+from pathlib import Path
+from assistant import egress
+egress.install([], record=Path({str(path)!r}))
+socket.create_connection(("192.0.2.9", 443), timeout=1)
+"""
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60).returncode != 0
+    assert path.stat().st_mode & 0o077 == 0
+    with path.open("a") as file:
+        file.write("half a li")
+    monkeypatch.setattr(egress, "_record", path)
+    assert refusals.record_refusals() == 1
+    assert refusals.record_refusals() == 0
+    event = AuditEvent.objects.get(action="egress.refused")
+    assert event.detail["target"] == "192.0.2.9"
+    assert event.outcome == "refused"
+    client.force_login(people.administrator)
+    assert "192.0.2.9" in client.get("/health/").content.decode()
+    shown = {finding.id: finding for finding in diagnosis.diagnose()["Privacy"]}
+    assert shown["privacy.refusals"].level == "warning"
+    assert {shown[f"privacy.{name}"].level for name in ("guard", "offline", "keys", "originals")} == {"good"}
