@@ -36,7 +36,7 @@ def record_refusals() -> int:
     return len(lines)
 
 
-def _lines(path: Path) -> list[dict[str, str | int]]:
+def _lines(path: Path) -> list[dict[str, str]]:
     found = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:

@@ -191,6 +191,9 @@ def test_no_byte_of_them_is_readable_while_they_live_and_none_is_left_when_erase
     assert CANARIES["thinking"] in first.thinking
     assert CANARIES["answer"] in first.text
     assert term_hash(CANARIES["text"]) in terms(replica)
+    if connection.vendor == "postgresql":  # as its own housekeeping does at times: samples of columns are kept
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
     assert found(CANARIES, tmp_path) == set()
     assert {place for place, _ in found(PERSON, tmp_path)} == set(PERSON)  # the search finds what is there
 
