@@ -5,9 +5,15 @@ operators. Does not know tokenizers, checksums or batching (`retrieval.embedding
 
 Writing the graph by hand, some sixty lines, replaces a conversion through torch or ONNX: an embedding worker
 that uses it imports neither torch nor transformers, needs no converted copy of the model on disk, and never
-touches OpenVINO's converter, the only part of it that reports usage statistics. OpenVINO's wheel also
-installs `openvino_telemetry` and imports it at start; `silent_openvino` makes that package unimportable in
-this process first, and OpenVINO then uses its own empty stub. The tests watch for sockets.
+touches OpenVINO's converter, the only part of it that reports usage statistics.
+
+`packed` keeps the matrices as 8-bit integers with one float32 scale for every 32 inputs of a row, and lets OpenVINO
+round activations in groups of 32 as well (block-wise, as in ZeroQuant, https://arxiv.org/abs/2206.01861). Blocks are
+what makes it right: with one scale for a whole matrix the vectors are wrong (cosine 0.85), with one for 32 inputs they
+are right (0.9996); and faster on processors that multiply 8-bit integers (VNNI) but not bfloat16.
+
+OpenVINO's wheel also installs `openvino_telemetry` and imports it at start; `silent_openvino` makes that package
+unimportable in this process first, and OpenVINO then uses its own empty stub. The tests watch for sockets.
 """
 
 from __future__ import annotations
@@ -27,6 +33,7 @@ LAYERS = 6
 HEADS = 12
 HIDDEN = 384
 EPSILON = 1e-12
+BLOCK = 32  # inputs that share a scale
 
 
 def silent_openvino() -> Any:
@@ -37,10 +44,10 @@ def silent_openvino() -> Any:
     return import_module("openvino")
 
 
-def build_encoder(weights: Path) -> Any:
+def build_encoder(weights: Path, *, packed: bool = False) -> Any:
     """An `openvino.Model`: int32 `ids` and float32 `mask`, both (batch, tokens), to mean pooled (batch, 384).
 
-    The output is the masked mean of the last hidden states, not yet normalised.
+    The output is the masked mean of the last hidden states, not yet normalised. `packed`: see above.
     """
     openvino = silent_openvino()
     op = openvino.opset13
@@ -56,8 +63,16 @@ def build_encoder(weights: Path) -> Any:
     def const(value: Any, kind: type = np.float32) -> Any:
         return op.constant(np.asarray(value, dtype=kind))
 
+    def pack(weight: NDArray[np.float32]) -> Any:
+        blocks = weight.reshape(weight.shape[0], -1, BLOCK)
+        scale = np.maximum(np.abs(blocks).max(axis=2, keepdims=True) / 127.0, np.finfo(np.float32).tiny)
+        whole = op.constant(np.clip(np.rint(blocks / scale), -127, 127).astype(np.int8))
+        restored = op.multiply(op.convert(whole, "f32"), const(scale))
+        return op.reshape(restored, const(weight.shape, np.int64), False)
+
     def linear(x: Any, name: str) -> Any:
-        product = op.matmul(x, const(tensors[f"{name}.weight"]), False, True)
+        weight = tensors[f"{name}.weight"]
+        product = op.matmul(x, pack(weight) if packed else const(weight), False, True)
         return op.add(product, const(tensors[f"{name}.bias"]))
 
     def layer_norm(x: Any, name: str) -> Any:

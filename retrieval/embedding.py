@@ -2,8 +2,9 @@
 
 Knows where the packaged weights lie, which checksum they must have, how to batch, and two ways to run them:
 OpenVINO on a graph built directly from the weights (`bert_graph`), and sentence-transformers on torch, the
-reference, used where OpenVINO does not load. Both give the same vectors (cosine above 0.999), so `model_id`
-names the weights alone. Does not know documents, chunks or indexes, and never opens a connection.
+reference, used where OpenVINO does not load. Processors with bfloat16 run the weights as they are, others packed to
+8 bits in blocks. All give the same vectors (cosine above 0.999), so `model_id` names the weights alone. Does not know
+documents, chunks or indexes, and never opens a connection.
 
 Batches are sorted by length, so that little time goes to padding, and put back in order. A text longer than
 `max_tokens` word pieces is cut by the model; `retrieval.chunking` keeps chunks below that.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from retrieval.bert_graph import build_encoder, silent_openvino
+from retrieval.bert_graph import BLOCK, build_encoder, silent_openvino
 from retrieval.errors import EmbedderCorrupt, EmbedderError, EmbedderMissing
 
 if TYPE_CHECKING:
@@ -158,7 +159,11 @@ def _openvino_run(folder: Path, threads: int | None) -> _Run:
     options: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = threads
-    compiled = openvino.Core().compile_model(build_encoder(folder / "model.safetensors"), "CPU", options)
+    core = openvino.Core()
+    packed = "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if packed:
+        options["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = BLOCK
+    compiled = core.compile_model(build_encoder(folder / "model.safetensors", packed=packed), "CPU", options)
     local = threading.local()
 
     def run(ids: NDArray[np.int32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
