@@ -189,6 +189,11 @@ ROWS = [
     Row("audit-verify", AUDIT, DUTY, "post"),
     Row("audit-export", AUDIT, DUTY),
     Row("audit-event", AUDIT, DUTY, values={"seq": "seq"}),
+    Row("audit-open-ask", AUDIT, DUTY, "post", {"seq": "seq"}, body={"reason": "A complaint of somebody"}),
+    *(Row(name, AUDIT, DUTY) for name in ("audit-sights", "audit-digest", "audit-permits")),
+    Row("audit-permit-decide", AUDIT, DUTY, "post", {"permit_id": "permit"}),
+    Row("audit-permit-open", AUDIT, DUTY, "post", {"permit_id": "permit"}),  # for the one who asked
+    Row("openings", SIGNED_IN),
 ]
 
 
@@ -334,7 +339,11 @@ def _may_be_absent(row: Row) -> bool:
     return row.name in {
         *("api-document-grant", "document-revoke", "conversation-restore", "api-conversation-restore"),
         *("document-move", "models-activate", "models-verify"),  # no target is named
-        *("api-audit-permit-text", "api-audit-permit-prune"),  # for the one who asked, and of that kind
+        *(
+            "api-audit-permit-text",
+            "api-audit-permit-prune",
+            "audit-permit-open",
+        ),  # for the one who asked, and of that kind
     }
 
 

@@ -94,10 +94,14 @@ def export(*, actor: User, form: str, filters: Filters = Filters()) -> tuple[str
 def sights(
     *, actor: User, document: str = "", person: str = "", since: datetime | None = None, until: datetime | None = None
 ) -> list[sight.Sights]:
-    """Who saw the document, or else what the person saw: people or documents, the latest first. Recorded.
+    """Who saw the document, or else what the person saw: people or documents, the latest first. Recorded. Nobody
+    named: nothing.
 
     Raises PermissionRefused, AuditUnavailable.
     """
+    require(actor, Duty.REVIEW_AUDIT)
+    if not document and not person:
+        return []
     filters = Filters(actor=person, mentions=document, since=since, until=until)
     found, asked = _select(actor, filters)
     audit.record(action="audit.viewed", detail={**asked, "sights": True})

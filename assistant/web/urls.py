@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, register_converter
 from django.urls.converters import StringConverter
 
-from . import account, asking, auditing, document, library, operations, people
+from . import account, asking, auditing, document, library, operations, people, reviewing
 from .errors import View, guarded
 
 app_name = "web"
@@ -81,4 +81,11 @@ urlpatterns = [
     _page("audit/verify/", auditing.verify, "audit-verify"),
     _page("audit/export/", auditing.export, "audit-export"),
     _page("audit/<int:seq>/", auditing.event, "audit-event"),
+    _page("audit/<int:seq>/open/", reviewing.ask_to_open, "audit-open-ask"),
+    _page("audit/sights/", reviewing.sights, "audit-sights"),
+    _page("audit/digest/", reviewing.digest, "audit-digest"),
+    _page("audit/permits/", reviewing.permits, "audit-permits"),
+    _page("audit/permits/<int:permit_id>/decide/", reviewing.decide, "audit-permit-decide"),
+    _page("audit/permits/<int:permit_id>/open/", reviewing.open_text, "audit-permit-open"),
+    _page("account/openings/", reviewing.openings, "openings"),
 ]

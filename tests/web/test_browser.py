@@ -94,6 +94,10 @@ def places(people, library, answered) -> list[tuple[str, User | None, str]]:
         ("health", people.administrator, "/health/"),
         ("audit", people.auditor, "/audit/"),
         ("audit-event", people.auditor, "/audit/1/"),
+        ("audit-sights", people.auditor, f"/audit/sights/?person=user:{people.curator.pk}"),
+        ("audit-digest", people.auditor, "/audit/digest/"),
+        ("audit-permits", people.auditor, "/audit/permits/"),
+        ("openings", people.employee, "/account/openings/"),
         ("search", people.employee, "/library/search/"),
     ]
 

@@ -90,6 +90,15 @@ MATRIX: dict[str, Row] = {
     "audit-verify": Row("auditor administrator", refused=403, method="post"),
     "audit-export": Row("auditor administrator", refused=403),
     "audit-event": Row("auditor administrator", refused=403, args=("number",)),
+    "audit-open-ask": Row("auditor administrator", refused=403, method="post", args=("number",), status=302),
+    "audit-sights": Row("auditor administrator", refused=403),
+    "audit-digest": Row("auditor administrator", refused=403),
+    "audit-permits": Row("auditor administrator", refused=403),
+    "audit-permit-decide": Row(
+        "auditor administrator", refused=403, method="post", args=("number",), status=404
+    ),  # there is none
+    "audit-permit-open": Row("auditor administrator", refused=403, method="post", args=("number",), status=404),
+    "openings": Row(EVERYBODY),
 }
 
 

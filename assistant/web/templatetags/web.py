@@ -1,4 +1,5 @@
-"""Tags of the pages: the frame's navigation, answer text, times, and query strings. Nothing here reads the database."""
+"""Tags of the pages: the frame's navigation, answer text, times, and query strings. Only `opened_texts`
+reads the database: one count on an index."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.db import DatabaseError
 from django.forms import BoundField
 from django.template import Context
 from django.urls import reverse
@@ -13,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from assistant.accounts import two_people
 from assistant.accounts.roles import Duty, has_duty
 from assistant.web import failures, pages, rendering, wording
 
@@ -46,6 +49,20 @@ def navigation(context: Context) -> list[dict[str, Any]]:
         for name, words, duty, others in _PAGES
         if has_duty(request.user, duty)
     ]
+
+
+@register.simple_tag(takes_context=True)
+def opened_texts(context: Context) -> int:
+    """How many texts of this person a review opened without their having read about it; 0 on pages of failures."""
+    request = context.get("request")
+    user = getattr(request, "user", None)
+    match = getattr(request, "resolver_match", None)
+    if user is None or match is None or not user.is_authenticated or match.url_name == "openings":
+        return 0
+    try:
+        return two_people.unread(actor=user)
+    except DatabaseError:  # the page that says so must not fail for the same reason
+        return 0
 
 
 @register.simple_tag

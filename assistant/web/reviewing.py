@@ -1,0 +1,121 @@
+"""What reviewers do in pairs, who saw what, a week in numbers; and for everybody, who opened a text of theirs. Thin."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from assistant.accounts import review, two_people
+from assistant.audit.models import AuditPermit
+
+from . import wording
+from .pages import acted, actor, paged
+
+
+@require_safe
+def permits(request: HttpRequest) -> HttpResponse:
+    """What reviewers asked of each other, newest first, with what this one can do about each."""
+    person = actor(request)
+    page = paged(request, two_people.permits(actor=person))
+    people = review.addresses(name for row in page for name in (row.requested_by, row.decided_by, row.concerns))
+    rows = [_row(row, people, f"user:{person.pk}") for row in page]
+    return render(request, "web/audit_permits.html", {"page": page, "rows": rows})
+
+
+@require_POST
+def ask_to_open(request: HttpRequest, seq: int) -> HttpResponse:
+    person, reason = actor(request), request.POST.get("reason", "")
+    return acted(
+        request,
+        lambda: two_people.ask_to_open(actor=person, seq=seq, reason=reason),
+        gettext("Asked. Another reviewer has to agree."),
+        reverse("web:audit-event", args=[seq]),
+    )
+
+
+@require_POST
+def decide(request: HttpRequest, permit_id: int) -> HttpResponse:
+    person, approve = actor(request), request.POST.get("decision") == "approve"
+    return acted(
+        request,
+        lambda: two_people.decide(actor=person, permit_id=permit_id, approve=approve),
+        gettext("You agreed.") if approve else gettext("You declined."),
+        reverse("web:audit-permits"),
+    )
+
+
+@never_cache
+@require_POST
+def open_text(request: HttpRequest, permit_id: int) -> HttpResponse:
+    """The text, on this one page only."""
+    text = two_people.open_text(actor=actor(request), permit_id=permit_id)
+    return render(request, "web/audit_text.html", {"texts": list(text.values())})
+
+
+@require_safe
+def sights(request: HttpRequest) -> HttpResponse:
+    """Who saw this document (`?document=`), or what this person saw (`?person=`)."""
+    document, person = request.GET.get("document", "")[:64], request.GET.get("person", "")[:254]
+    rows = review.sights(actor=actor(request), document=document, person=person)
+    people = review.addresses(row.who for row in rows)
+    shown = [{"row": row, "who": people.get(row.who, row.who), "ways": wording.ways(row.ways)} for row in rows[:500]]
+    return render(request, "web/audit_sights.html", {"document": document, "person": person, "rows": shown})
+
+
+@require_safe
+def digest(request: HttpRequest) -> HttpResponse:
+    """A week in numbers, beside the week before."""
+    found = review.digest(actor=actor(request), day=_day(request.GET.get("day", "")))
+    people = review.addresses([*(who for who, _ in found.turned_away), *(event.actor for event in found.notable)])
+    context = {
+        "digest": found,
+        "lines": [{"words": wording.digest_words(line.name), "line": line} for line in found.lines],
+        "turned_away": [(people.get(who, who), often) for who, often in found.turned_away],
+        "notable": [{"event": event, "who": people.get(event.actor, event.actor)} for event in found.notable],
+        "earlier": (found.first - timedelta(days=7)).isoformat(),
+        "later": (found.first + timedelta(days=7)).isoformat() if found.last < timezone.localdate() else "",
+    }
+    return render(request, "web/audit_digest.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def openings(request: HttpRequest) -> HttpResponse:
+    """Whenever a text of this person was opened in a review; a POST says that they have read it."""
+    person = actor(request)
+    if request.method == "POST":
+        two_people.acknowledge(actor=person)
+        messages.success(request, gettext("Thank you. It stays listed here."))
+        return redirect("web:openings")
+    page = paged(request, two_people.openings(actor=person))
+    people = review.addresses(name for row in page for name in (row.requested_by, row.decided_by))
+    rows = [_row(row, people, "") for row in page]
+    return render(request, "web/openings.html", {"page": page, "rows": rows, "new": two_people.unread(actor=person)})
+
+
+def _row(row: AuditPermit, people: dict[str, str], me: str) -> dict[str, Any]:
+    alive = row.expires_at > timezone.now()
+    return {
+        "permit": row,
+        "asked_by": people.get(row.requested_by, row.requested_by),
+        "decided_by": people.get(row.decided_by, row.decided_by),
+        "concerns": people.get(row.concerns, row.concerns),
+        "state": wording.permit_state(row.approved, alive=alive),
+        "decide": row.approved is None and alive and row.requested_by != me,
+        "open": row.kind == "open" and bool(row.approved) and alive and row.requested_by == me,
+    }
+
+
+def _day(text: str) -> date:
+    try:
+        return min(max(date.fromisoformat(text), date(2000, 1, 10)), date(2999, 1, 1))
+    except ValueError:
+        return timezone.localdate()
