@@ -44,8 +44,9 @@ def build(folder: Path, shape: str) -> None:
     )
     with torch.device("meta"):
         model = Qwen2ForCausalLM(config).to(torch.bfloat16)
-    model.to_empty(device="cpu")
-    generator = torch.Generator().manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # a billion random numbers take the processor a minute
+    model.to_empty(device=device)
+    generator = torch.Generator(device).manual_seed(0)
     for parameter in model.parameters():
         if parameter.ndim > 1:
             parameter.data.normal_(0.0, 0.02, generator=generator)
