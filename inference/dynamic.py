@@ -103,7 +103,7 @@ class _Embedding(nn.Module):
         return nn.functional.embedding(ids, self.weight).float()
 
 
-class _Weights:
+class Weights:
     """Tensors of a model folder by name. A file is mapped only while one of its tensors is read."""
 
     def __init__(self, folder: Path) -> None:
@@ -139,7 +139,7 @@ def load(folder: Path, tokenizer: Any) -> tuple[PreTrainedModel, Quality]:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
     with torch.inference_mode():
-        quality = _fill(model, _Weights(folder), tokenizer)
+        quality = _fill(model, Weights(folder), tokenizer)
     if not quality.good:
         raise QuantizationRefused(
             f"{folder.name} in dynamic8 differs too much from the unquantized model: cosine {quality.cosine:.3f}, "
@@ -153,7 +153,7 @@ def load(folder: Path, tokenizer: Any) -> tuple[PreTrainedModel, Quality]:
     return model, quality
 
 
-def _fill(model: Any, weights: _Weights, tokenizer: Any) -> Quality:
+def _fill(model: Any, weights: Weights, tokenizer: Any) -> Quality:
     """Read, compare and quantize, one layer at a time."""
     body = model.get_decoder()
     body.rotary_emb = type(body.rotary_emb)(config=model.config)
@@ -195,7 +195,7 @@ def _run(
     return out
 
 
-def _materialize(module: nn.Module, prefix: str, weights: _Weights) -> None:
+def _materialize(module: nn.Module, prefix: str, weights: Weights) -> None:
     for owner, name in _parameters(module):
         path = f"{prefix}{_path(module, owner)}{name}"
         owner.register_parameter(name, nn.Parameter(weights[path], requires_grad=False))

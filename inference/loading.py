@@ -104,6 +104,8 @@ def load(
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from inference import layerwise
+
     options: dict[str, Any] = {
         "dtype": torch.bfloat16,
         "device_map": {"": device},
@@ -122,6 +124,8 @@ def load(
             from inference import dynamic
 
             model, quality = dynamic.load(folder, tokenizer)
+        elif quantize in {"nf4", "int8"} and layerwise.suits(folder):
+            model = layerwise.load(folder, quantize, device)
         else:
             model = AutoModelForCausalLM.from_pretrained(folder, **options)
     except torch.OutOfMemoryError as error:
@@ -141,12 +145,14 @@ def load_suitable(folder: Path, *, device: str | None = None) -> LoadedModel:
     """Load with the recipe that suits the hardware: on a GPU unquantized if that fits, else nf4; on the processor
     dynamic8 if the model passes its gate, else nf4. Raises as `load`.
     """
+    from inference.advice import order
+
     device = device or default_device()
-    first: Quantization = "none" if device.startswith("cuda") else "dynamic8"
+    first, last = order(device)
     try:
         return load(folder, quantize=first, device=device)
     except (OutOfMemory, QuantizationRefused):
-        return load(folder, quantize="nf4", device=device)
+        return load(folder, quantize=last, device=device)
 
 
 def _with_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:

@@ -19,7 +19,7 @@ import psutil
 from django.conf import settings
 from django.db import DatabaseError
 
-from assistant import checks, health
+from assistant import activation, checks, engines, health
 from assistant.documents import proof
 
 Level = Literal["good", "note", "warning", "error"]
@@ -104,9 +104,37 @@ def _models() -> Iterator[Finding]:
         )
     else:
         yield Finding("models.embedding", "good", "all-MiniLM-L6-v2: packaged weights match the pinned checksum.")
-    yield Finding("models.engine", "good", f"Engine: {settings.ENGINE}.")
+    yield from _answering()
     names = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "bitsandbytes")
     yield Finding("models.libraries", "good", ", ".join(f"{name} {version(name)}" for name in names) + ".")
+
+
+def _answering() -> Iterator[Finding]:
+    """What answers (an activation wins over the settings), and for each installed model the recipe that suits it."""
+    from inference import advice, loading
+    from inference.errors import InferenceError
+
+    row = activation.current()
+    chosen = f"{row.engine} {row.name}".strip() if row else settings.ENGINE
+    where = "chosen by an administrator" if row else "by the settings"
+    if row and row.problem:
+        yield Finding("models.engine", "error", f"Engine: {chosen}, {where}, cannot answer.", row.problem)
+    else:
+        yield Finding("models.engine", "good", f"Engine: {chosen}, {where}.")
+    manifests = [manifest for manifest in engines.store().manifests() if manifest.kind == "safetensors"]
+    if not manifests:
+        return
+    device = loading.default_device()
+    free = loading.free_bytes(device)
+    for manifest in manifests:
+        try:
+            counts = loading.weight_counts(engines.store().folder(manifest.name))
+        except InferenceError as error:
+            yield Finding(f"models.recipe.{manifest.name}", "error", str(error), error.hint)
+            continue
+        found = advice.advise(*counts, device=device, free=free)
+        level: Level = "good" if found.quantization else "warning"
+        yield Finding(f"models.recipe.{manifest.name}", level, f"{manifest.name} on {device}: {found.words}")
 
 
 def _services() -> Iterator[Finding]:

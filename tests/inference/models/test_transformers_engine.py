@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from inference import loading, quantization
 from inference.config import GenerationOptions
@@ -150,6 +151,20 @@ def test_quantized_model_is_smaller_and_answers_alike(qwen2_folder, recipe):
     assert torch.nn.functional.cosine_similarity(a, b, dim=0) > 0.95
     _, _, finish = collect(TransformersEngine(small).stream(request(max_new_tokens=4), cancelled=never))
     assert finish.completion_tokens
+
+
+@pytest.mark.parametrize("folder", ["qwen2_folder", "llama_folder"])
+@pytest.mark.parametrize("recipe", ["nf4", "int8"])
+def test_reading_weight_by_weight_gives_the_librarys_model(folder, recipe, request):
+    path = request.getfixturevalue(folder)
+    ours = loading.load(path, quantize=recipe, device="cpu").model
+    theirs = AutoModelForCausalLM.from_pretrained(
+        path, dtype=torch.bfloat16, quantization_config=quantization.configuration(recipe), device_map={"": "cpu"}
+    )
+    ids = torch.arange(40, 60)[None]
+    with torch.inference_mode():
+        assert torch.equal(ours(input_ids=ids).logits, theirs(input_ids=ids).logits)
+    assert ours.generation_config.eos_token_id == theirs.generation_config.eos_token_id
 
 
 def test_too_little_memory_is_said_before_loading(qwen2_folder, monkeypatch):

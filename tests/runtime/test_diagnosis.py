@@ -1,0 +1,35 @@
+"""What doctor says of models: which engine answers, by whose choice, and the recipe that suits each installed model."""
+
+import pytest
+
+from assistant import activation
+from assistant.models import ActivationState
+from assistant.runtime.diagnosis import diagnose
+from inference import loading
+from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
+from tests.models.conftest import store  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.django_db
+
+
+def models() -> dict[str, object]:
+    return {finding.id: finding for finding in diagnose()["Models"]}
+
+
+def test_an_installed_model_gets_the_recipe_that_suits_the_machine(store, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(loading, "default_device", lambda: "cpu")
+    assert "dynamic8" in models()["models.recipe.tiny"].words
+    monkeypatch.setattr(loading, "free_bytes", lambda device: 1000)
+    found = models()["models.recipe.tiny"]
+    assert (found.level, "does not fit" in found.words) == ("warning", True)
+
+
+def test_an_activation_wins_over_the_settings_and_its_problem_is_told(store, settings):  # noqa: F811
+    settings.ENGINE = "extractive"
+    assert "extractive, by the settings" in models()["models.engine"].words
+    row = activation.activate("tiny", quantization="none")
+    assert "transformers tiny, chosen by an administrator" in models()["models.engine"].words
+    row.state, row.problem = ActivationState.FAILED, "model.safetensors differs"
+    row.save()
+    found = models()["models.engine"]
+    assert (found.level, found.hint) == ("error", "model.safetensors differs")
