@@ -17,6 +17,8 @@ from inference import quantization
 from inference.dynamic import FAMILIES, Weights
 from inference.quantization import Quantization
 
+_PIECE = 2**17  # weights quantized at a time; a multiple of every block size
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -62,15 +64,52 @@ def load(folder: Path, quantize: Quantization, device: str) -> PreTrainedModel:
 
 def _place(model: nn.Module, name: str, value: torch.Tensor, device: str) -> None:
     """Put one weight where it belongs, quantized when its layer is; the file is no longer mapped afterwards."""
-    from bitsandbytes.nn import Int8Params, Params4bit
+    from bitsandbytes.nn.modules import Int8Params, Params4bit
 
     path, _, last = name.rpartition(".")
     owner = model.get_submodule(path)
-    old = getattr(owner, last)
-    kind = type(old)
-    if kind in {Int8Params, Params4bit}:
-        kept = {key: item for key, item in vars(old).items() if key != "SCB"}
-        new = kind(value.to(torch.bfloat16), requires_grad=False, **kept).to(device)
+    old: Any = getattr(owner, last)
+    kept = {key: item for key, item in vars(old).items() if key != "SCB"}
+    quantized: Any = type(old)
+    new: nn.Parameter
+    if isinstance(old, Params4bit) and device == "cpu":
+        new = _four_bits(value.to(torch.bfloat16), kept)
+    elif isinstance(old, Params4bit | Int8Params):
+        new = quantized(value.to(torch.bfloat16), requires_grad=False, **kept).to(device)
     else:
         new = nn.Parameter(value.to(device, torch.bfloat16, copy=True), requires_grad=False)
     setattr(owner, last, new)
+
+
+def _four_bits(value: torch.Tensor, kept: dict[str, Any]) -> nn.Parameter:
+    """bitsandbytes' double quantization, the first of the two a piece at a time: on the processor it compares every
+    weight with all sixteen values at once, which takes 64 bytes for each."""
+    from bitsandbytes import functional
+    from bitsandbytes.nn.modules import Params4bit
+
+    library: Any = functional  # in parts without types
+    block, kind = kept["blocksize"], kept["quant_type"]
+    packed = torch.empty((value.numel() + 1) // 2, 1, dtype=torch.uint8)
+    absmax = torch.empty(-(-value.numel() // block))
+    for number, piece in enumerate(value.reshape(-1).split(_PIECE)):
+        codes, largest = torch.ops.bitsandbytes.quantize_4bit(piece, block, kind, torch.uint8)
+        packed[number * _PIECE // 2 :][: len(codes)] = codes
+        absmax[number * _PIECE // block :][: len(largest)] = largest
+    offset = absmax.mean()
+    twice, second = library.quantize_blockwise(absmax - offset, blocksize=256)
+    state = library.QuantState(
+        absmax=twice,
+        shape=value.shape,
+        dtype=value.dtype,
+        blocksize=block,
+        code=library.get_4bit_type(kind, device=value.device),
+        quant_type=kind,
+        offset=offset,
+        state2=second,
+    )
+    done = {"quant_state": state, "bnb_quantized": True}
+    found: Any = Params4bit(packed, requires_grad=False, **(kept | done))
+    if found.module is not None:
+        found.module.quant_state = state
+    placed: nn.Parameter = found
+    return placed
