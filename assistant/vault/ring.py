@@ -49,9 +49,14 @@ class _Cache:
         self._by_id: OrderedDict[UUID, tuple[float, DataKey]] = OrderedDict()
         self._by_owner: dict[tuple[str, str], UUID] = {}
         self._owner_of: dict[UUID, tuple[str, str]] = {}
+        self._openers: dict[bytes, tuple[float, envelope.Opener]] = {}  # the same keys, found without making an UUID
 
     def by_id(self, name: UUID) -> DataKey | None:
         found = self._by_id.get(name)
+        return found[1] if found and found[0] > time.monotonic() else None
+
+    def opener(self, name: bytes) -> envelope.Opener | None:
+        found = self._openers.get(name)
         return found[1] if found and found[0] > time.monotonic() else None
 
     def by_owner(self, kind: str, owner: str) -> DataKey | None:
@@ -60,7 +65,9 @@ class _Cache:
 
     def put(self, kind: str, owner: str, key: DataKey) -> None:
         with self._lock:
-            self._by_id[key.id] = (time.monotonic() + _KEEP_SECONDS, key)
+            until = time.monotonic() + _KEEP_SECONDS
+            self._by_id[key.id] = (until, key)
+            self._openers[key.id.bytes] = (until, envelope.opener(key))
             self._by_id.move_to_end(key.id)
             self._by_owner[kind, owner] = key.id
             self._owner_of[key.id] = (kind, owner)
@@ -75,11 +82,13 @@ class _Cache:
     def clear(self) -> None:
         with self._lock:
             self._by_id.clear()
+            self._openers.clear()
             self._by_owner.clear()
             self._owner_of.clear()
 
     def _forget(self, name: UUID) -> None:
         self._by_id.pop(name, None)
+        self._openers.pop(name.bytes, None)
         owner = self._owner_of.pop(name, None)
         if owner and self._by_owner.get(owner) == name:
             del self._by_owner[owner]
@@ -119,6 +128,9 @@ def ensure(refs: Iterable[Ref]) -> None:
 def open_sealed(sealed: bytes, purpose: str) -> bytes | None:
     """The data, or None when one of its keys was destroyed: then nobody can read it any more. Raises Damaged for
     changed bytes, MasterKeyMissing when the secret is not the one that wrapped the keys."""
+    opener = _cache.opener(envelope.single_name(sealed))
+    if opener is not None:  # nearly always: one key, known here
+        return opener(sealed, purpose.encode())
     names = envelope.names(sealed)
     keys = [_cache.by_id(name) or _made_here(name) for name in names]
     if None in keys:
