@@ -66,7 +66,11 @@ _PARTS: dict[str, Any] = {
 def state(version: Any) -> dict[str, str]:
     """A document version's state: tone for the mark and a sentence part that says what it waits for."""
     if version.status == "queued":
-        return {"tone": "idle", "words": gettext("Waiting to be read")}
+        ahead = getattr(version, "ahead", 0)
+        words = ngettext(
+            "Waiting to be read: one file is before it", "Waiting to be read: %(number)s files are before it", ahead
+        ) % {"number": ahead}
+        return {"tone": "idle", "words": words if ahead else gettext("Waiting to be read")}
     if version.status == "processing":
         if version.stage in {"", "parsing"} and version.pages_total:
             words = gettext("Reading page %(done)s of %(total)s") % {

@@ -16,6 +16,7 @@ from assistant.audit.models import AuditEvent
 from assistant.documents import erasure, ingestion, services, storage
 from assistant.documents.models import Chunk, Collection, Document, DocumentVersion, IndexEvent, Page, Status
 from assistant.errors import AuditUnavailable, Conflict, Invalid, NotFound
+from assistant.web import wording
 
 from .conftest import POLICY, ROADMAP, SALARY, files_on_disk
 
@@ -202,6 +203,20 @@ def test_readers_learn_no_reading_state_and_managers_all_of_it(world):
     assert (seen.warnings, seen.hidden_text, seen.manages) == ((), (), False)
     managed = services.state(actor=world.people.curator, document=document)
     assert (managed.warnings, managed.hidden_text[0]["text"], managed.manages) == (("w",), "psst", True)
+
+
+def test_managers_see_how_many_files_wait_before_theirs(world):
+    first = world.upload(world.handbook, "a.md", POLICY)
+    second = world.upload(world.finance, "b.md", SALARY)
+    third = world.upload(world.handbook, "c.md", ROADMAP)
+    ahead = {
+        row.pk: state.ahead
+        for row, state in services.states(actor=world.people.administrator, documents=Document.objects.all())
+    }
+    assert ahead == {first.pk: 0, second.pk: 1, third.pk: 2}
+    assert "2" in wording.state(services.state(actor=world.people.curator, document=third))["words"]
+    ingestion.ingest(first.latest.pk)
+    assert services.state(actor=world.people.administrator, document=third).ahead == 1
 
 
 class TestIngestCommand:

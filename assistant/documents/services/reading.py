@@ -11,10 +11,11 @@ import hashlib
 import json
 import threading
 import uuid
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Collection as Container
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -58,6 +59,7 @@ class State:
     warnings: tuple[str, ...] = ()
     hidden_text: tuple[dict[str, Any], ...] = ()
     manages: bool = False
+    ahead: int = 0  # files that are waiting and were sent before this one; 0 unless it is waiting itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,18 @@ def states(*, actor: User, documents: Iterable[Document]) -> list[tuple[Document
     """Each document with its state for this person; one query for the rights of all."""
     rows = list(documents)
     managed = set(policy.managed_documents(actor).filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
-    return [(row, _state(row, managed)) for row in rows]
+    found = [(row, _state(row, managed)) for row in rows]
+    if not any(state.manages and state.status == Status.QUEUED for _row, state in found):
+        return found
+    waiting = list(DocumentVersion.objects.filter(status=Status.QUEUED).order_by("pk").values_list("pk", flat=True))
+    return [(row, _placed(row, state, waiting)) for row, state in found]
+
+
+def _placed(row: Document, state: State, waiting: Sequence[int]) -> State:
+    """With its place among the waiting, for those who manage it."""
+    if not state.manages or state.status != Status.QUEUED:
+        return state
+    return replace(state, ahead=bisect_left(waiting, row.latest.pk))
 
 
 def state(*, actor: User, document: Document) -> State:
