@@ -197,11 +197,13 @@ def index_folder() -> Path:
     return Path(settings.CACHE_DIR, "index")
 
 
-def erase_index_snapshot() -> None:
+def erase_index_snapshot() -> int:
     """Remove this host's snapshot, since it holds words of what was erased; workers write a new one. (On other hosts
-    the worker does so when it learns of the deletion.)"""
-    for path in _children(index_folder()):
+    the worker does so when it learns of the deletion.) How many of its files there were."""
+    files = list(_children(index_folder()))
+    for path in files:
         path.unlink(missing_ok=True)
+    return len(files)
 
 
 def erase_file(name: str) -> None:

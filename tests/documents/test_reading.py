@@ -134,11 +134,16 @@ def test_kinds_without_pictures_have_none(world):
         services.page_picture(actor=world.people.employee, document=document, number=1)
 
 
+RECEIPT = ("versions", "pages", "chunks", "files", "pictures", "snapshot_files")
+
+
 def test_deletion_erases_rows_files_pictures_and_words_and_counts_them(world, replica):
     secret = "Zanzibarquokka"
     document = world.ready(world.handbook, "secret.pdf", pdf(f"The project is called {secret}."))
     services.page_picture(actor=world.people.employee, document=document, number=1)
     replica.catch_up()
+    storage.index_folder().mkdir(parents=True, exist_ok=True)
+    (storage.index_folder() / "replica.mark").write_bytes(b"words of the document")
     asked = []
     erasure.register_eraser(count := lambda ids: asked.extend(ids) or {"answers_withheld": 2})
     try:
@@ -147,13 +152,15 @@ def test_deletion_erases_rows_files_pictures_and_words_and_counts_them(world, re
         erasure._erasers.remove(count)
     assert asked == [document.pk]
     assert receipt["answers_withheld"] >= 2
-    assert {name: receipt[name] for name in ("versions", "pages", "chunks", "files", "pictures")} == {
+    assert {name: receipt[name] for name in RECEIPT} == {
         "versions": 1,
         "pages": 1,
         "chunks": 1,
         "files": 1,
         "pictures": 2,
+        "snapshot_files": 1,
     }
+    assert not list(storage.index_folder().iterdir())
     assert not DocumentVersion.objects.exists()
     assert not Page.objects.exists()
     assert not Chunk.objects.exists()

@@ -153,7 +153,7 @@ def delete(*, actor: User, document: Document) -> dict[str, int]:
         index_events.append([key])
         audit.record(action="document.deleted", target=document_target(key), detail=dict(receipt))
     receipt["files"], receipt["pictures"] = storage.erase_document(key)
-    storage.erase_index_snapshot()
+    receipt["snapshot_files"] = storage.erase_index_snapshot()
     erasure.clear_write_ahead_log()
     receipt |= search_again(document_id=key, sentences=sentences)
     audit.record(action="document.erased", target=document_target(key), detail=dict(receipt))
