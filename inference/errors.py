@@ -6,6 +6,7 @@ may help ├── ModelNotFound              no model of that name or at that p
 ├── OutOfMemory                the model or the request does not fit into memory
 ├── PromptTooLong              the prompt leaves no room for an answer (``tokens`` of ``limit``)
 ├── QuantizationRefused        the quantized model is not near enough to the original one
+├── WorkbenchError             a training, pruning or evaluation run was asked for what it cannot do
 ├── EngineUnavailable          the engine cannot answer now (not installed, not loaded, not reachable)
 └── Cancelled                  the caller asked to stop
 
@@ -52,6 +53,10 @@ class PromptTooLong(InferenceError):
 
 class QuantizationRefused(InferenceError):
     """The quantized model is not near enough to the original, or the recipe does not suit it."""
+
+
+class WorkbenchError(InferenceError):
+    """A run was asked for what it cannot do, or its data or settings do not fit."""
 
 
 class EngineUnavailable(InferenceError):
