@@ -67,7 +67,7 @@ class Supervised(Objective):
 
 
 class Distillation(Objective):
-    """One student, one or more teachers. The teachers are kept outside of the module: they are neither trained nor saved."""
+    """One student, one or more teachers, which stay outside of the module: neither trained nor saved."""
 
     def __init__(self, student: PreTrainedModel, teachers: Sequence[PreTrainedModel], mixture: Mixture) -> None:
         super().__init__()

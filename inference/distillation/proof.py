@@ -1,6 +1,6 @@
 """Does it work? ``python -m inference.distillation.proof --data FILE… --out DIR``: a teacher, students, a table.
 
-A teacher is trained from scratch on public prose, then students several times smaller, in arms that differ in one thing:
+A teacher is trained from scratch on public prose, then students several times smaller, in arms:
 
     hard        no teacher at all: the same student, the same data, the same number of steps, random beginning
     start       hard labels only, but begun with parts of the teacher (weight selection)
@@ -43,6 +43,7 @@ from inference.runs.folder import RunFolder, write_text
 from inference.runs.training import TrainingOptions, fit
 
 TOOL = "inference.distillation.proof"
+_END = "<end>"
 log = logging.getLogger(__name__)
 
 
@@ -109,10 +110,10 @@ def _tokenizer(items: Sequence[Item], size: int, folder: Path) -> Any:
         made.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         trainer = trainers.BpeTrainer(
-            vocab_size=size, special_tokens=["<end>"], initial_alphabet=alphabet, show_progress=False
+            vocab_size=size, special_tokens=[_END], initial_alphabet=alphabet, show_progress=False
         )
         made.train_from_iterator((item.text for item in items), trainer)
-        PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>").save_pretrained(folder)
+        PreTrainedTokenizerFast(tokenizer_object=made, eos_token=_END).save_pretrained(folder)
     return models.tokenizer_of(folder)
 
 
@@ -389,7 +390,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--settings", default="{}", help="JSON: what to change of the settings")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    changed = {
+    changed: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(given.settings).items()
     }
     results = run(replace(Settings(), **changed), given.data, given.out, device=given.device, parallel=given.parallel)

@@ -2,7 +2,7 @@
 
 The student is `--student DIR`, or one of the given sizes of the teacher's kind, begun with parts of it. With
 `--write FILE` the teacher first answers the prompts of the data (sequence-level) and the student learns what it wrote.
-A killed run goes on when the same command is given again. Several GPUs: `accelerate launch -m inference.distillation …`.
+A killed run goes on when the same command is given again. Several GPUs: `accelerate launch -m inference.distillation`.
 The last line of stdout is one JSON object; the folder holds `model/`, the log, plots and the card.
 """
 
@@ -80,7 +80,7 @@ def work(run: command.Run) -> dict[str, Any]:
         objective = vocabularies.AcrossVocabularies(student, teachers[0], given["alpha"])
         learned = vocabularies.AlignedTexts(training, tokenizer, tokenizers[0], given["context"])
     judged = run.examples(held, tokenizer)
-    before = models.quality(student.to(run.device), judged)  # type: ignore[arg-type]
+    before = models.quality(student.to(run.device), judged)
     trained = run.fit(objective, learned, judged, vocabulary=int(student.config.vocab_size))
     results: dict[str, Any] = {"data": numbers, "before": before, "student": models.quality(student, judged)}
     if not foreign[0]:

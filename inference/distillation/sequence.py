@@ -85,7 +85,7 @@ def _written(
     new_tokens: int,
     temperature: float,
 ) -> list[str]:
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+    pad = tokenizer.eos_token_id or 0
     longest = max(map(len, prompts))
     ids = torch.full((len(prompts), longest), pad)
     mask = torch.zeros_like(ids)

@@ -1,6 +1,6 @@
 """Where a student begins: untrained, or with parts of its teacher.
 
-With the teacher's width: every n-th layer as it is (DistilBERT, Sanh et al. 2019). Narrower: the same layers with evenly
+With the teacher's width: every n-th layer as it is (DistilBERT, Sanh et al. 2019). Narrower: the same layers, evenly
 chosen rows and columns (weight selection, Xu et al. 2024). Knows decoders of the Llama family; does not know data.
 """
 

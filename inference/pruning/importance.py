@@ -62,8 +62,8 @@ def measure(model: PreTrainedModel, batches: Iterable[Batch]) -> Importance:
         hooks.append(layer.mlp.down_proj.register_forward_pre_hook(keep("neurons", number)))
         hooks.append(layer.register_forward_hook(influence(number)))
     frozen = [value for value in model.parameters() if not value.requires_grad]
-    for value in frozen:
-        value.requires_grad_(True)
+    for weight in frozen:
+        weight.requires_grad_(True)
     try:
         model.eval()
         for batch in batches:
@@ -82,6 +82,6 @@ def measure(model: PreTrainedModel, batches: Iterable[Batch]) -> Importance:
     finally:
         for hook in hooks:
             hook.remove()
-        for value in frozen:
-            value.requires_grad_(False)
+        for weight in frozen:
+            weight.requires_grad_(False)
     return Importance(turned, head_scores, neuron_scores)

@@ -1,8 +1,8 @@
 """Take layers, heads and neurons out of a model: fewer and smaller matrices, and a configuration that says so.
 
-The result is an ordinary model of the same kind: saved, it loads with plain transformers. All layers keep the same sizes,
-because their configuration has one number for all. Query heads that share keys and values go or stay with them. Knows
-decoders of the Llama family; does not judge what matters (`importance`).
+The result is an ordinary model of the same kind: saved, it loads with plain transformers. All layers have the same
+sizes, because their configuration has one number for all. Query heads that share keys and values go or stay with them.
+Knows decoders of the Llama family; does not judge what matters (`importance`).
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def prune(model: PreTrainedModel, wanted: Shape, importance: Importance) -> PreT
     _rotary(small, model)
     small.tie_weights()
     small.generation_config = copy.deepcopy(model.generation_config)
-    return small.to(model.device).eval()  # type: ignore[arg-type]
+    placed: PreTrainedModel = small.to(model.device).eval()  # type: ignore[arg-type]
+    return placed
 
 
 def _check(config: PreTrainedConfig, wanted: Shape) -> None:

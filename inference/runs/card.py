@@ -1,7 +1,7 @@
 """The card of a run: what it was made of, by which code, on which machine, and what came out.
 
-Knows hashes and hardware. `compare` says whether a repeated run came out the same: numbers within a tolerance, times and
-places left out, since no two machines agree on them.
+Knows hashes and hardware. `compare` says whether a repeated run came out the same: numbers within a tolerance, times
+and places left out, since no two machines agree on them.
 """
 
 from __future__ import annotations

@@ -63,7 +63,9 @@ def _lengths(
     numbers |= {"longest_tokens": max(lengths), "longer_than_context": round(long, 4)}
     if long > 0:
         level: Literal["warn", "note"] = "warn" if long > 0.05 else "note"
-        words = f"{long:.1%} of the items are longer than the context of {context} tokens and lose the start of their prompt."
+        words = (
+            f"{long:.1%} of the items are longer than the context ({context} tokens) and lose the start of the prompt."
+        )
         yield Finding(level, "length", words)
 
 
@@ -124,7 +126,9 @@ def _domain(
     usual = _divergence(_tokens(training[::2], tokenizer), _tokens(training[1::2], tokenizer))
     numbers |= {"domain_divergence_bits": round(away, 4), "divergence_of_halves_bits": round(usual, 4)}
     if away > 0.15 and away > 2.5 * usual:
-        words = f"The training texts are of another kind than what they are for (divergence {away:.2f} bits, {usual:.2f} by chance)."
+        words = (
+            f"The training texts are not of the kind they are for (divergence {away:.2f} bits, {usual:.2f} by chance)."
+        )
         yield Finding("warn", "domain match", words)
 
 

@@ -76,7 +76,7 @@ class Run:
     began: float
 
     def items(self, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Item], list[Item], list[str], dict[str, Any]]:
-        """(training, held out, findings, numbers). Raises WorkbenchError when the checks say the result means nothing."""
+        """(training, held out, findings, numbers). Raises WorkbenchError when the result would mean nothing."""
         training = read(_paths(self.settings["data"]))
         if self.settings["held_out"]:
             held = read(_paths(self.settings["held_out"]))
@@ -114,6 +114,7 @@ class Run:
         if self.workers.first:
             card.made(self.folder, data=data, results=results, findings=findings, began=self.began)
             self.folder.drop_state()
+        self.workers.leave()
         return dict(results)
 
     def say(self, words: str) -> None:

@@ -113,7 +113,7 @@ class Answers:
     def __init__(self, items: Sequence[Item], tokenizer: PreTrainedTokenizerBase, context: int) -> None:
         self.rows: list[tuple[list[int], int]] = []
         self.left_out = self.cut = 0
-        self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+        self.pad = tokenizer.eos_token_id or 0  # masked; a tokenizer's own padding may lie outside the model's table
         for item in items:
             before, after = tokens_of(item, tokenizer)
             if len(after) >= context:

@@ -46,7 +46,8 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
         )
     except (SafetensorError, json.JSONDecodeError, KeyError, ValueError, OSError) as error:
         raise ModelCorrupt(f"{folder.name} cannot be loaded: {error}", hint="Import the model again.") from error
-    return model.to(device)  # type: ignore[arg-type]
+    placed: PreTrainedModel = model.to(device)  # type: ignore[arg-type]
+    return placed
 
 
 def new(config: PreTrainedConfig, *, seed: int) -> PreTrainedModel:

@@ -35,8 +35,8 @@ def _gradients(rows: Sequence[Row], clip: float) -> list[str]:
     clipped = sum(norm > clip for norm in late) / len(late)
     if clipped > 0.5:
         found.append(
-            f"In the second half {clipped:.0%} of the logged steps were clipped (norm {statistics.median(late):.2g}, limit "
-            f"{clip:g}): the rate in force is not the rate that was set. Lower the rate or raise the limit."
+            f"In the second half {clipped:.0%} of the logged steps were clipped (norm {statistics.median(late):.2g}, "
+            f"limit {clip:g}): the rate in force is not the rate that was set. Lower the rate or raise the limit."
         )
     usual = statistics.median(norms)
     if len(norms) >= 8 and usual > 0 and max(norms[len(norms) // 4 :]) > 20 * usual:
@@ -59,22 +59,23 @@ def _entropies(rows: Sequence[Row], vocabulary: int) -> list[str]:
     found = []
     if teacher < 0.1:
         found.append(
-            f"The teacher is almost certain of every token (entropy {teacher:.2f} nats): its soft targets say little more "
-            "than the labels. Raise the temperature, or give it texts it has not learned by heart."
+            f"The teacher is almost certain of every token (entropy {teacher:.2f} nats): its soft targets say little "
+            "more than the labels. Raise the temperature, or give it texts it has not learned by heart."
         )
     if vocabulary and teacher > 0.8 * math.log(vocabulary):
         found.append(
-            f"The teacher knows next to nothing of these texts (entropy {teacher:.2f} of {math.log(vocabulary):.2f} nats)."
+            f"The teacher knows next to nothing of these texts "
+            f"(entropy {teacher:.2f} of {math.log(vocabulary):.2f} nats)."
         )
     if student < 0.5 * teacher and teacher >= 0.1:
         found.append(
-            f"The student is far surer than its teacher ({student:.2f} against {teacher:.2f} nats): it learns the labels by "
-            "heart. Raise the share of the soft targets, or stop earlier."
+            f"The student is far surer than its teacher ({student:.2f} against {teacher:.2f} nats): it learns labels "
+            "by heart. Raise the share of the soft targets, or stop earlier."
         )
     if student > 1.6 * teacher + 0.2:
         found.append(
-            f"The student is far less sure than its teacher ({student:.2f} against {teacher:.2f} nats): it has not learned "
-            "enough yet, or is too small for it."
+            f"The student is far less sure than its teacher ({student:.2f} against {teacher:.2f} nats): it has not "
+            "learned enough yet, or is too small for it."
         )
     soft = [row["soft"] for row in rows if "soft" in row]
     if len(soft) >= 8 and statistics.fmean(soft[-len(soft) // 4 :]) > 0.98 * statistics.fmean(soft[: len(soft) // 4]):

@@ -63,7 +63,8 @@ def lines(title: str, series: Mapping[str, Points], *, x: str = "step", marks: S
         if len(where) <= 60:
             parts += [f'<circle cx="{a}" cy="{b}" r="3" fill="{colour}"/>' for a, b in where]
         parts.append(
-            f'<text x="{_LEFT + 8 + number * 150}" y="{_TOP - 8}" fill="{colour}">{escape(name)}: {points[-1][1]:.4g}</text>'
+            f'<text x="{_LEFT + 8 + number * 150}" y="{_TOP - 8}" fill="{colour}">'
+            f"{escape(name)}: {points[-1][1]:.4g}</text>"
         )
     parts.append(
         f'<text x="{_LEFT}" y="{_HEIGHT - 12}" fill="currentColor">{escape(x)} {left:g}</text>'

@@ -1,9 +1,9 @@
 """The training loop: one for distillation, recovery after pruning, quantization-aware and adapter training.
 
 The place in the data, the rate and the randomness of a step depend on the step's number and the seed alone, so a run
-that was killed goes on from its last saved state and ends as if nothing had happened. A step's gradient is the mean over
-all its learned tokens, however they are divided among processes and pieces. Knows an objective (a module that returns
-its loss) and examples; does not know what is learned. Several processes are joined by accelerate (`workers`).
+that was killed goes on from its last saved state and ends as if nothing had happened. A step's gradient is the mean
+over all its learned tokens, however they are divided among processes and pieces. Knows an objective (a module that
+returns its loss) and examples; does not know what is learned. Several processes are joined by accelerate (`workers`).
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class _Fit:
         )
         if options.checkpointing:
             body: Any = objective.body()
-            body.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            body.activation_checkpointing_enable({"use_reentrant": False})
         self.wrapped = workers.prepare(self.objective)
         self.step = self.tokens = 0
         self.seconds = 0.0
@@ -219,7 +219,7 @@ class _Fit:
                     out = self.wrapped(batch)
                 (out["loss"] * (count * workers.count / total)).backward()
             for key, value in out.items():
-                sums[key] = sums.get(key, 0.0) + value.detach().float() * count  # type: ignore[assignment]
+                sums[key] = sums.get(key, 0.0) + value.detach().float() * count
         norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), options.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

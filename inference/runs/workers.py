@@ -1,7 +1,7 @@
 """One process, or several joined by accelerate: each takes its share of every batch and gradients are averaged.
 
-Started by `accelerate launch` or `torchrun` (one process per GPU over NCCL; on the processor over gloo); alone nothing of
-accelerate is loaded. Knows processes; does not know what is trained.
+Started by `accelerate launch` or `torchrun` (one process per GPU over NCCL; on the processor over gloo); alone nothing
+of accelerate is loaded. Knows processes; does not know what is trained.
 """
 
 from __future__ import annotations
@@ -59,3 +59,8 @@ class Workers:
     def wait(self) -> None:
         if self._accelerator:
             self._accelerator.wait_for_everyone()
+
+    def leave(self) -> None:
+        """The end: the processes part in good order."""
+        if self._accelerator:
+            self._accelerator.end_training()

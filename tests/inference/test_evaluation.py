@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from inference.evaluation import Judged, auc, main, risk_coverage, summary
+from inference.evaluation.evidence import Judged, auc, main, risk_coverage, summary
 
 CONTEXT = (
     "The archive was founded in 1931 by Ada Berg. It keeps about 40,000 maps. Visitors need a card, which costs "

@@ -1,0 +1,5 @@
+"""`python -m inference.evaluation --data DIR --encoder DIR`: see `evidence`."""
+
+from inference.evaluation.evidence import main
+
+main()
