@@ -115,7 +115,8 @@ def _keep(run: command.Run, model: Any, tokenizer: Any, judged: Examples, result
         found = guard.judge(out / "model", recipe, judged, device=run.device)
         results["quantized"] = {"recipe": recipe, "loss": round(found.loss, 5), **found.after}
         return guard.guard(found, limit=given["limit"])
-    model.save_pretrained(out / "adapter", safe_serialization=True)
+    with _without_noise():
+        model.save_pretrained(out / "adapter", safe_serialization=True)
     (out / "adapter" / "README.md").unlink(missing_ok=True)
     results["bytes"] = sum(item.stat().st_size for item in (out / "adapter").glob("*.safetensors"))
     if given["merge"]:

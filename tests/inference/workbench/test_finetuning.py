@@ -40,6 +40,7 @@ def test_data_that_leaks_is_refused(teacher_folder, questions, tmp_path, capsys)
     assert "training data" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")  # peft, by a former name
 @pytest.mark.parametrize("method", ["lora", "qlora"])
 def test_an_adapter_learns_the_answers_and_can_be_merged(method, teacher_folder, questions, tmp_path, capsys):
     other = tmp_path / "held.jsonl"
