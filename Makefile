@@ -10,13 +10,17 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 USE_HUB_KERNELS=NO
 
-.PHONY: up test install lock
+.PHONY: up test test-offline install lock
 
 up: $(VENV)/.installed
 	@exec $(BIN)/python manage.py up --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.installed-test
 	@$(BIN)/python -m tests
+
+# The whole product in a network namespace without a route, every outward call traced (minutes; strace, iproute2)
+test-offline: $(VENV)/.installed-test
+	@$(BIN)/python -m pytest tests/runtime/test_offline.py -s
 
 install: $(VENV)/.installed
 

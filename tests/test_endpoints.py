@@ -97,6 +97,7 @@ ROWS = [
         for verb in ("text", "prune")  # each for the one who asked: 404 for other reviewers
     ),
     Row("api-openings", SIGNED_IN),
+    Row("api-export", SIGNED_IN),
     # REST: asking
     Row("api-answers", SIGNED_IN, method="post"),
     Row("api-answer", OWNER, values={"answer_id": "answer"}),
@@ -139,6 +140,7 @@ ROWS = [
     *(Row(name, SIGNED_IN) for name in ("ask", "conversations", "library", "search", "account", "tokens")),
     Row("ask", SIGNED_IN, method="post"),
     Row("preferences", ALL, method="post"),
+    Row("account-export", SIGNED_IN, method="post"),
     Row("conversation", OWNER, values={"conversation_id": "conversation"}),
     *(
         Row(
@@ -182,6 +184,7 @@ ROWS = [
         Row(f"person-{verb}", ADMIN, DUTY, "post", values={"user_id": "member_id"})
         for verb in ("password", "disable", "enable")
     ),
+    Row("person-erase", ADMIN, DUTY, values={"user_id": "member_id"}),
     Row("team", ADMIN, DUTY, values={"slug": "team"}),
     Row("team-add", ADMIN, DUTY, "post", values={"slug": "team"}),
     Row("team-remove", ADMIN, DUTY, "post", values={"slug": "team", "user_id": "member_id"}),

@@ -21,7 +21,7 @@ from rest_framework.response import Response
 
 from assistant import errors
 from assistant.accounts.models import User
-from assistant.chat import services, streaming
+from assistant.chat import persons, services, streaming
 from assistant.chat.models import Answer, AnswerStatus, Conversation, Outcome
 
 from .base import CursorPage, View
@@ -149,6 +149,16 @@ class ChatView(View):
 
     scope_read: ClassVar[str] = "ask"
     scope_write: ClassVar[str] = "ask"
+
+
+class Export(ChatView):
+    scope_read: ClassVar[str] = "manage"  # a token that may only ask may not carry everything away
+
+    @extend_schema(operation_id="export_own_data", responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        """What is kept about the caller: account, tokens, conversations, uploads, events. On record."""
+        data = persons.export_person(actor=self.actor, user=self.actor)
+        return Response(data, headers={"Cache-Control": "no-store"})
 
 
 class Answers(ChatView):
@@ -300,6 +310,7 @@ def _conversation(row: Conversation) -> dict[str, Any]:
 
 
 urlpatterns = [
+    path("export/", Export.as_view(), name="api-export"),
     path("answers/", Answers.as_view(), name="api-answers"),
     path("answers/<uuid:answer_id>/", AnswerDetail.as_view(), name="api-answer"),
     path("answers/<uuid:answer_id>/events/", Events.as_view(), name="api-answer-events"),

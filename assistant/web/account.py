@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from assistant.accounts import policy, services
 from assistant.accounts.models import User
+from assistant.chat import persons
 
 from .forms import TokenForm
 from .pages import acted, actor, back, form_page, submitted
@@ -29,6 +30,17 @@ def account(request: HttpRequest) -> HttpResponse:
     person = actor(request)
     teams = [membership.team for membership in person.memberships.select_related("team").order_by("team__name")]
     return render(request, "web/account.html", {"person": person, "teams": teams})
+
+
+@never_cache
+@require_POST
+def export(request: HttpRequest) -> HttpResponse:
+    """What is kept about the person, as a file."""
+    person = actor(request)
+    data = persons.export_person(actor=person, user=person)
+    response = JsonResponse(data, json_dumps_params={"ensure_ascii": False, "indent": 2})
+    response["Content-Disposition"] = 'attachment; filename="kept-about-me.json"'
+    return response
 
 
 @never_cache

@@ -205,3 +205,19 @@ class AuditFilterForm(Form):
     target = forms.CharField(label=_("About (document or other id)"), required=False, max_length=100)
     since = forms.DateField(label=_("From"), required=False, widget=DateInput())
     until = forms.DateField(label=_("To"), required=False, widget=DateInput())
+
+
+class ErasePersonForm(forms.Form):
+    """The address once more: nobody is erased by a slip of the hand."""
+
+    confirm = forms.CharField(label=_("Type their e-mail address"), max_length=254)
+
+    def __init__(self, *args: Any, email: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._email = email
+
+    def clean_confirm(self) -> str:
+        typed = str(self.cleaned_data["confirm"]).strip().lower()
+        if typed != self._email.lower():
+            raise forms.ValidationError(_("This is not the address of the person."))
+        return typed

@@ -14,9 +14,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from assistant.accounts import policy, services
 from assistant.accounts.models import Team, User
 from assistant.accounts.roles import Role
+from assistant.chat import persons
+from assistant.chat.models import Conversation
 from assistant.errors import Invalid, NotFound
 
-from .forms import MemberForm, PersonDetailsForm, PersonForm, TeamForm, TeamNameForm
+from .forms import ErasePersonForm, MemberForm, PersonDetailsForm, PersonForm, TeamForm, TeamNameForm
 from .pages import acted, actor, form_page, paged, submitted
 
 
@@ -98,6 +100,24 @@ def disable(request: HttpRequest, user_id: int) -> HttpResponse:
         gettext("%(person)s is disabled. Sessions and tokens have ended.") % {"person": row},
         reverse("web:person", args=[user_id]),
     )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def erase(request: HttpRequest, user_id: int) -> HttpResponse:
+    """What goes, and the address typed once more; then the person is gone."""
+    manager = actor(request)
+    row = policy.get_person(manager, user_id)
+    form = ErasePersonForm(request.POST or None, email=row.email)
+    if request.method == "POST":
+        done, receipt = submitted(form, lambda data: persons.erase_person(actor=manager, user=row))
+        if done:
+            words = gettext(
+                "The person is erased: %(conversations)s conversations, %(keys)s keys and what belonged to them."
+            )
+            messages.success(request, words % receipt)
+            return redirect("web:people")
+    context = {"person": row, "conversations": Conversation.objects.filter(owner=row).count()}
+    return form_page(request, "web/person_erase.html", form, context)
 
 
 @require_POST

@@ -104,6 +104,7 @@ def test_starts_reads_and_answers_without_a_route_and_speaks_to_nobody_else(tmp_
     assert facts["status"] == 0, facts["said"]
     asked = json.loads(facts["evaluated"][0])
     print(f"asked: {asked}", file=sys.stderr)
-    assert sum(1 for line in (tmp_path / "trace.log").open(errors="replace") if "connect(" in line) > 50
+    with (tmp_path / "trace.log").open(errors="replace") as lines:
+        assert sum("connect(" in line for line in lines) > 50
     assert elsewhere(tmp_path / "trace.log") == []
     assert not (tmp_path / "run" / "egress-refused.jsonl").exists()

@@ -190,3 +190,28 @@ async def test_downloads_stream_without_blocking_an_asynchronous_server(people, 
 
 def test_every_action_of_the_catalogue_has_words_for_translators():
     assert {action.words for action in ACTIONS.values()} == set(phrases.AUDIT_CATALOGUE)
+
+
+def test_a_person_is_erased_after_the_address_was_typed(as_person, people):
+    client, key = as_person(people.administrator), people.outsider.pk
+    page = client.get(f"/people/{key}/erase/").content.decode()
+    assert "Erase this person?" in page
+    wrong = client.post(f"/people/{key}/erase/", {"confirm": "somebody@company.example"})
+    assert "not the address" in wrong.content.decode()
+    assert User.objects.filter(pk=key).exists()
+    done = client.post(f"/people/{key}/erase/", {"confirm": people.outsider.email.upper()}, follow=True)
+    assert "The person is erased" in done.content.decode()
+    assert not User.objects.filter(pk=key).exists()
+
+
+def test_nobody_erases_themselves(as_person, people):
+    boss = people.administrator
+    answer = as_person(boss).post(f"/people/{boss.pk}/erase/", {"confirm": boss.email})
+    assert "Another administrator has to erase your account" in answer.content.decode()
+    assert User.objects.filter(pk=boss.pk).exists()
+
+
+def test_everybody_downloads_what_is_kept_about_them(as_person, people):
+    answer = as_person(people.employee).post("/account/export/")
+    assert answer["Content-Disposition"].startswith("attachment")
+    assert answer.json()["account"]["email"] == people.employee.email

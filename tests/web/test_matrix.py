@@ -71,6 +71,7 @@ MATRIX: dict[str, Row] = {
     "person-new": Row(ADMINISTRATOR, refused=403),
     "person": Row(ADMINISTRATOR, refused=403, args=("person",)),
     "person-password": Row(ADMINISTRATOR, refused=403, method="post", args=("person",)),
+    "person-erase": Row(ADMINISTRATOR, refused=403, args=("person",)),
     "person-disable": Row(ADMINISTRATOR, refused=403, method="post", args=("person",), status=302),
     "person-enable": Row(ADMINISTRATOR, refused=403, method="post", args=("person",), status=302),
     "team-new": Row(ADMINISTRATOR, refused=403),
@@ -78,6 +79,7 @@ MATRIX: dict[str, Row] = {
     "team-add": Row(ADMINISTRATOR, refused=403, method="post", args=("team",), status=400),
     "team-remove": Row(ADMINISTRATOR, refused=403, method="post", args=("team", "person"), status=302),
     "account": Row(EVERYBODY),
+    "account-export": Row(EVERYBODY, method="post"),
     "tokens": Row(EVERYBODY),
     "token-revoke": Row("", method="post", args=("number",)),  # nobody has this token
     "preferences": Row(EVERYBODY, method="post", status=302),
