@@ -335,6 +335,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "RoleEnum": ["employee", "curator", "auditor", "administrator"],
         "DocumentStatusEnum": ["queued", "processing", "ready", "quarantined", "failed"],
         "AnswerStatusEnum": "assistant.chat.models.AnswerStatus",
+        "PermitKindEnum": "assistant.audit.models.PermitKind",
+        "ReaderKindEnum": ["user", "team", "everyone", "manages"],
         "MessageRoleEnum": ["system", "developer", "user", "assistant", "tool", "function"],
     },
 }

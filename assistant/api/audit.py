@@ -30,13 +30,19 @@ _LINES_AT_ONCE = 500
 
 
 class QuerySerializer(serializers.Serializer[Any]):
-    person = serializers.CharField(max_length=254, required=False, help_text="E-mail address, user:ID or system.")
-    action = serializers.CharField(max_length=64, required=False, help_text="A name, or a family as “document.”.")
-    target = serializers.CharField(max_length=100, required=False, help_text="A kind, or kind:id.")
+    person = serializers.CharField(
+        max_length=254, required=False, trim_whitespace=False, help_text="E-mail address, user:ID or system."
+    )
+    action = serializers.CharField(
+        max_length=64, required=False, trim_whitespace=False, help_text="A name, or a family as “document.”."
+    )
+    target = serializers.CharField(
+        max_length=100, required=False, trim_whitespace=False, help_text="A kind, or kind:id."
+    )
     outcome = serializers.ChoiceField(choices=catalogue.OUTCOMES, required=False)
     since = serializers.DateTimeField(required=False, help_text="From this time on.")
     until = serializers.DateTimeField(required=False, help_text="Before this time.")
-    request_id = serializers.CharField(max_length=64, required=False)
+    request_id = serializers.CharField(max_length=64, required=False, trim_whitespace=False)
     mentions = serializers.RegexField(
         r"^[\w.:-]+$",
         max_length=100,

@@ -70,9 +70,10 @@ def begin(answer: Answer, document_id: str) -> Publisher:
 
 
 def finish(answer: Answer, publisher: Publisher, text: str) -> None:
-    Answer.objects.filter(pk=answer.pk).update(
-        status="done", outcome="answered", text=text, sentences=[[text, [1], True, 0]], finished_at=timezone.now()
-    )
+    answer.refresh_from_db()
+    answer.status, answer.outcome, answer.text, answer.finished_at = "done", "answered", text, timezone.now()
+    answer.sentences = [[text, [1], True, 0]]
+    answer.save()
     publisher.done("answered")
 
 
