@@ -85,6 +85,7 @@ def places(people, library, answered) -> list[tuple[str, User | None, str]]:
         ("document-delete", people.curator, f"{document}/delete/"),
         ("people", people.administrator, "/people/"),
         ("person", people.administrator, f"/people/{people.employee.pk}/"),
+        ("person-erase", people.administrator, f"/people/{people.employee.pk}/erase/"),
         ("person-new", people.administrator, "/people/new/"),
         ("team", people.administrator, "/people/teams/finance/"),
         ("team-new", people.administrator, "/people/teams/new/"),
