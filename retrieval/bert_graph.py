@@ -7,8 +7,8 @@ Writing the graph by hand, some sixty lines, replaces a conversion through torch
 that uses it imports neither torch nor transformers, needs no converted copy of the model on disk, and never
 touches OpenVINO's converter, the only part of it that reports usage statistics.
 
-`packed` keeps the matrices as 8-bit integers with one float32 scale for every 32 inputs of a row, and lets OpenVINO
-round activations in groups of 32 as well (block-wise, as in ZeroQuant, https://arxiv.org/abs/2206.01861). Blocks are
+`packed` keeps the matrices as 8-bit integers with one float32 scale for every 16 inputs of a row, and lets OpenVINO
+round activations in groups of 16 as well (block-wise, as in ZeroQuant, https://arxiv.org/abs/2206.01861). Blocks are
 what makes it right: with one scale for a whole matrix the vectors are wrong (cosine 0.85), with one for 32 inputs they
 are right (0.9996); and faster on processors that multiply 8-bit integers (VNNI) but not bfloat16.
 
@@ -33,7 +33,7 @@ LAYERS = 6
 HEADS = 12
 HIDDEN = 384
 EPSILON = 1e-12
-BLOCK = 32  # inputs that share a scale
+BLOCK = 16  # inputs that share a scale; 32 are no faster and find a little less of the same (top ten: 0.982, not 0.984)
 
 
 def silent_openvino() -> Any:
