@@ -9,7 +9,7 @@ touches OpenVINO's converter, the only part of it that reports usage statistics.
 
 `packed` keeps the matrices as 8-bit integers with one float32 scale for every 16 inputs of a row, and lets OpenVINO
 round activations in groups of 16 as well (block-wise, as in ZeroQuant, https://arxiv.org/abs/2206.01861). Blocks are
-what makes it right: with one scale for a whole matrix the vectors are wrong (cosine 0.85), with one for 32 inputs they
+what makes it right: with one scale for a whole matrix the vectors are wrong (cosine 0.85), with one for 16 inputs they
 are right (0.9996); and faster on processors that multiply 8-bit integers (VNNI) but not bfloat16.
 
 OpenVINO's wheel also installs `openvino_telemetry` and imports it at start; `silent_openvino` makes that package
