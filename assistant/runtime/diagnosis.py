@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 import psutil
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from assistant import activation, checks, engines, health
+from assistant.audit import roles
 from assistant.documents import proof
 
 Level = Literal["good", "note", "warning", "error"]
@@ -170,6 +171,16 @@ def _privacy() -> Iterator[Finding]:
         level: Level = "good" if each.ok else "warning" if each.name in ("refusals", "originals") else "error"
         facts = {"hosts": "none", "last": "", **{name: value for name, value in each.facts.items() if value != ""}}
         yield Finding(f"privacy.{each.name}", level, words.format(**facts), hint)
+    if connection.vendor == "postgresql":
+        if roles.can_lift(connection):
+            yield Finding(
+                "audit.role",
+                "warning",
+                "The product's database role owns the audit tables and could lift their triggers.",
+                "Run the product as another role: manage.py audit_roles ROLE, as the owner.",
+            )
+        else:
+            yield Finding("audit.role", "good", "The product's database role cannot lift the audit triggers.")
 
 
 _PROOFS = {
