@@ -7,6 +7,7 @@ read and never a question to a busy process.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from celery.signals import heartbeat_sent, setup_logging, worker_init, worker_re
 if TYPE_CHECKING:
     from assistant.documents.search_desk import Desk
 
+logger = logging.getLogger(__name__)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
 app = Celery("assistant")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -72,11 +74,22 @@ def _leave(**_: Any) -> None:
 
 @heartbeat_sent.connect
 def _beat(**_: Any) -> None:
+    """On Celery's timer thread, whose database connection nobody else closes: after a restart of the database a kept
+    one would fail at every beat."""
+    from django.db import DatabaseError, connection
+
     from assistant import health
 
-    facts = {}
+    facts: dict[str, Any] = {}
     if serves_answers():
         from assistant.documents import replica
 
-        facts = replica.status()
+        try:
+            facts = replica.status()
+        except DatabaseError as error:  # the worker lives all the same; the next beat asks anew
+            logger.warning("heartbeat: %s", error)
+            facts = {"replica_ready": False}
+        finally:
+            if not connection.in_atomic_block:
+                connection.close()
     health.beat(os.environ.get("ASSISTANT_WORKER", "worker"), seconds=HEARTBEAT_SECONDS, facts=facts)

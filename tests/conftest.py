@@ -23,6 +23,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
 os.environ["REDIS_URL"] = f"unix://{_DATA / 'redis.sock'}?db=0"
 os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TRITON_INTERPRET", "1")  # read when Triton is first imported, by whichever library
 
 import django  # noqa: E402  (only now: settings read the environment above)
 

@@ -96,6 +96,7 @@ class Pulse:
                     alive = self._write(news)
                 except DatabaseError as error:  # locked or restarting: the next beat tries again
                     logger.warning("heartbeat of job %s: %s", self._version.pk, error)
+                    connection.close()  # a restarted database does not know the old one
                     continue
                 since = 0.0
                 if not alive:

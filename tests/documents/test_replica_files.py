@@ -48,10 +48,10 @@ def slow_disk(monkeypatch):
     begun, proceed = threading.Event(), threading.Event()
     real = replicas.save_snapshot
 
-    def slow(index, path):
+    def slow(*given, **named):
         begun.set()
         assert proceed.wait(30)
-        real(index, path)
+        real(*given, **named)
 
     monkeypatch.setattr(replicas, "save_snapshot", slow)
     yield begun, proceed

@@ -122,10 +122,9 @@ def larger_folder(tmp_path_factory):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
-@pytest.mark.parametrize("recipe", ["dynamic8", "int8"])
-def test_loading_needs_at_most_1_3_times_the_final_size(larger_folder, qwen2_folder, recipe):
+def test_loading_needs_at_most_1_3_times_the_final_size(larger_folder, qwen2_folder):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _MEASURE, str(larger_folder), recipe, str(qwen2_folder)],
+        [sys.executable, "-W", "ignore", "-c", _MEASURE, str(larger_folder), "dynamic8", str(qwen2_folder)],
         capture_output=True,
         text=True,
         check=False,

@@ -1,9 +1,5 @@
 """The kernels of a decode step against the model's own code, run by Triton's interpreter: no GPU needed."""
 
-import os
-
-os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined; there is no CUDA device to compile for
-
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
