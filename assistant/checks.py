@@ -68,6 +68,12 @@ def _site() -> Iterator[CheckMessage]:
             hint="manage.py models import PATH --name NAME, then MODEL=NAME.",
             id="assistant.E011",
         )
+    if settings.RERANKER and not Path(settings.RERANKER).is_dir():
+        yield Error(
+            f"RERANKER={settings.RERANKER!r} is not a folder on this machine.",
+            hint="Copy a cross-encoder there (config.json, tokenizer.json, model.safetensors), or unset RERANKER.",
+            id="assistant.E016",
+        )
     remote = urlsplit(settings.REMOTE_URL)
     if settings.ENGINE == "remote" and not (remote.hostname and settings.REMOTE_MODEL):
         yield Error(

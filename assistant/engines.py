@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inference.evidence import EvidenceScorer
     from inference.quantization import Quantization
     from inference.store import ModelStore
+    from retrieval.cross_encoding import PairScorer
     from retrieval.embedding import Embedder
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,20 @@ def _load_scorer() -> EvidenceScorer:
     from retrieval.embedding import model_folder
 
     return EvidenceScorer(_load_embedder().embed, encoder=model_folder())
+
+
+@lru_cache(maxsize=1)
+def _load_reranker(folder: str) -> PairScorer | None:
+    if not folder:
+        return None
+    from retrieval.cross_encoding import CrossEncoderReranker
+    from retrieval.errors import RerankerError
+
+    try:
+        return CrossEncoderReranker.load(Path(folder))
+    except RerankerError as error:
+        logger.error("No cross-encoder reorders what search finds: %s. %s", error, error.hint)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +203,12 @@ def embedder() -> Embedder:
         return _load_embedder()
 
 
+def reranker() -> PairScorer | None:
+    """The cross-encoder in RERANKER; None when there is none, or when it cannot be used (the log says why)."""
+    with _loading:
+        return _load_reranker(settings.RERANKER)
+
+
 def scorer() -> EvidenceScorer:
     """Decides which sentences answer a question and whether there is enough evidence."""
     with _loading:
@@ -213,4 +234,7 @@ def warm_up() -> None:
     vectors = embedder().embed(["warm-up"])
     logger.info("embedding model %s ready (%d dimensions)", embedder().model_id, vectors.shape[1])
     scorer()
+    if (pairs := reranker()) is not None:
+        pairs.scores("warm-up", ["warm-up"])
+        logger.info("cross-encoder %s ready", pairs.model_id)
     logger.info("engine %s ready (%s)", engine().name, engine().model)

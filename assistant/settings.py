@@ -348,6 +348,7 @@ DEMO = env_bool("DEMO", True)  # load the demo company when the database is empt
 ENGINE = env("ENGINE", "extractive")
 MODEL = env("MODEL")  # a name from `manage.py models list`
 QUANTIZATION = env("QUANTIZATION", "nf4")  # auto, none, int8, nf4 or dynamic8 (inference.quantization)
+RERANKER = env("RERANKER")  # folder of a cross-encoder (safetensors) that looks twice at what search found; empty: none
 REMOTE_URL = env("REMOTE_URL")  # an OpenAI-compatible server inside the network, up to /v1
 REMOTE_MODEL = env("REMOTE_MODEL")
 REMOTE_KEY = env_or_file("REMOTE_KEY")

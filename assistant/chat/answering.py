@@ -196,6 +196,7 @@ class _Work:
             "partitions": len(report.partitions),
             "searched_chunks": report.searched_chunks,
             "embedding": report.model,
+            "reranker": report.reranker,
             "code": version.code(),
             "prompt": prompting.VERSION,
             "retrieved": [

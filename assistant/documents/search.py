@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Collection as Container
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from django.utils import timezone
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from assistant import engines
 from assistant.accounts.models import User
 from assistant.guardrails import injection
+from retrieval.chunking import passage_text
+from retrieval.cross_encoding import PairScorer
 from retrieval.embedding import Embedder
 from retrieval.schema import Hit
 
@@ -31,6 +33,7 @@ from .replica import DocumentReplica
 
 PER_DOCUMENT = 3
 MAX_LIMIT = 100
+RERANK_DEPTH = 20  # candidates that a cross-encoder reads; fixed, so that the time of a question is bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,16 @@ class SearchReport:
     index_seq: int
     model: str
     timings: dict[str, float] = field(default_factory=dict)  # milliseconds
+    reranker: str = ""  # the cross-encoder that chose the order, if one did
 
 
 class Searcher:
     """Search over one replica with one embedding model; safe to share between threads."""
 
-    def __init__(self, *, embedder: Embedder, replica: DocumentReplica) -> None:
+    def __init__(self, *, embedder: Embedder, replica: DocumentReplica, reranker: PairScorer | None = None) -> None:
         self._embedder = embedder
         self._replica = replica
+        self._reranker = reranker
 
     def search(
         self,
@@ -84,14 +89,20 @@ class Searcher:
         clock.lap("rights")
         vector: NDArray[np.float32] = self._embedder.embed([text])[0]
         clock.lap("embed")
-        passages = self._load(user, text, vector, partitions, limit, per_document, clock)
+        # the cross-encoder sees as many candidates for one result as for twenty
+        wanted = limit if self._reranker is None else max(limit, RERANK_DEPTH)
+        passages = self._load(user, text, vector, partitions, wanted, per_document, clock)
+        if self._reranker is not None:
+            passages = _reranked(self._reranker, text, passages)
+            clock.lap("rerank")
         return SearchReport(
-            passages=passages,
+            passages=passages[:limit],
             partitions=partitions,
             searched_chunks=self._replica.index.count(partitions),
             index_seq=seq,
             model=self._embedder.model_id,
             timings=clock.laps,
+            reranker=self._reranker.model_id if self._reranker is not None else "",
         )
 
     def still_finds(self, document_id: str, sentences: Sequence[str]) -> int:
@@ -160,9 +171,32 @@ class _Clock:
         self._last = now
 
 
+def _reranked(reranker: PairScorer, text: str, found: list[FoundPassage]) -> list[FoundPassage]:
+    """The first passages in the cross-encoder's order, the rest behind them as they were.
+
+    Suspicious passages stand behind the others it read: words that please a model are easily planted.
+    The first stage's scores are handed out anew in that order: they stay on the scale that evidence and pages know.
+    """
+    head = found[:RERANK_DEPTH]
+    texts = [passage_text(item.chunk.document.title, item.chunk.headings, item.chunk.text) for item in head]
+    judged = [
+        (_suspicious(item.chunk), -value, str(item.chunk.document_id), item.chunk.ordinal, place)
+        for place, (value, item) in enumerate(zip(reranker.scores(text, texts), head, strict=True))
+    ]
+    order = [head[place] for *_, place in sorted(judged)]
+    return [
+        *(replace(item, score=first.score) for item, first in zip(order, head, strict=True)),
+        *found[RERANK_DEPTH:],
+    ]
+
+
 def _trusted(score: float, chunk: Chunk) -> float:
     """Instruction-like passages count half: a flag for the order, never a matter of access."""
-    return score * 0.5 if chunk.suspicion >= injection.THRESHOLD_DOWNRANK else score
+    return score * 0.5 if _suspicious(chunk) else score
+
+
+def _suspicious(chunk: Chunk) -> bool:
+    return chunk.suspicion >= injection.THRESHOLD_DOWNRANK
 
 
 _making = threading.Lock()
@@ -174,5 +208,5 @@ def searcher() -> Searcher:
     global _searcher
     with _making:
         if _searcher is None:
-            _searcher = Searcher(embedder=engines.embedder(), replica=replica.replica())
+            _searcher = Searcher(embedder=engines.embedder(), replica=replica.replica(), reranker=engines.reranker())
         return _searcher

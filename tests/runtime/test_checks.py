@@ -23,6 +23,7 @@ CASES = [
     ("assistant.E012", {"QUANTIZATION": "q2"}),
     ("assistant.E013", {"ENGINE": "remote"}),
     ("assistant.E014", {"ENGINE": "remote", "REMOTE_URL": "http://10.0.0.9/v1", "REMOTE_MODEL": "r1"}),
+    ("assistant.E016", {"RERANKER": "/nowhere/reranker"}),
     ("assistant.W002", {"REDIS_URL": "redis://:password@10.0.0.5:6379/0"}),
     ("assistant.W001", {"SITE_URL": "https://a.example", "HTTPS": True}),
 ]
