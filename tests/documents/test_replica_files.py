@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from assistant.documents import index_events, services
 from assistant.documents import replica as replicas
@@ -60,7 +61,14 @@ def slow_disk(monkeypatch):
 
 def save_in_background(replica):
     said: list[bool] = []
-    thread = threading.Thread(target=lambda: said.append(replica.save()))
+
+    def save():
+        try:
+            said.append(replica.save())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=save)
     thread.start()
     return thread, said
 
