@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 from celery.signals import heartbeat_sent, setup_logging, worker_init, worker_ready, worker_shutdown
 
+from assistant import broker
+
 if TYPE_CHECKING:
     from assistant.documents.search_desk import Desk
 
 logger = logging.getLogger(__name__)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
+broker.install()
 app = Celery("assistant")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
