@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+import uvicorn
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.files.base import ContentFile
 from django.test import Client
 from django.utils import timezone
 
 from assistant.accounts.models import Team, User
+from assistant.asgi import application
 from assistant.chat.models import Answer, Citation, Conversation
 from assistant.documents.models import (
     Access,
@@ -153,3 +158,18 @@ def as_person() -> Callable[[User], Client]:
         return client
 
     return sign_in
+
+
+@pytest.fixture
+def asgi_server() -> Iterator[str]:
+    """The product behind a real ASGI server, as in production; its address."""
+    config = uvicorn.Config(ASGIStaticFilesHandler(application), port=0, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    server.force_exit = True
+    thread.join(10)
