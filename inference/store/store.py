@@ -18,6 +18,7 @@ from typing import Any
 
 from inference.errors import ModelCorrupt, ModelNotFound
 
+from . import gguf
 from .manifest import MANIFEST_NAME, FileEntry, Kind, Manifest, sha256_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -79,7 +80,7 @@ class ModelStore:
                 copy = partial / path.relative_to(base)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
-            configuration = _check_content(partial, kind)
+            facts = _check_content(partial, kind)
             manifest = Manifest(
                 name=name,
                 kind=kind,
@@ -88,8 +89,8 @@ class ModelStore:
                 licence=licence,
                 imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 imported_by=imported_by,
-                architecture=str(configuration.get("model_type", "gguf" if kind == "gguf" else "")),
-                template_sha256=_template_digest(partial),
+                architecture=facts.architecture,
+                template_sha256=facts.template_sha256,
                 files=tuple(_entries(partial)),
             )
             manifest.write(partial)
@@ -134,8 +135,11 @@ def _entries(folder: Path) -> Iterator[FileEntry]:
 
 def _chosen(source: Path) -> Iterator[Path]:
     """The files to copy. Files that could run are refused; other kinds (images, say) are left out."""
-    if source.is_file() and source.suffix == ".gguf":
-        yield source
+    if source.is_file() and source.suffix.lower() == ".gguf":
+        for path in gguf.siblings(source):
+            if path.is_symlink():
+                raise ModelCorrupt(f"{path.name} is a link", file=path.name, hint="Import the file it points to.")
+            yield path
         return
     if not source.is_dir():
         raise ModelNotFound(f"{source} is neither a model folder nor a GGUF file.")
@@ -164,20 +168,27 @@ def _kind(files: list[Path]) -> Kind:
     raise ModelNotFound("There are no safetensors or GGUF weights there.", hint="Convert the weights to safetensors.")
 
 
-def _check_content(folder: Path, kind: Kind) -> dict[str, Any]:
-    """The checks that need to look inside; returns config.json (empty for GGUF)."""
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the content says of itself and the manifest records."""
+
+    architecture: str
+    template_sha256: str
+
+
+def _check_content(folder: Path, kind: Kind) -> _Facts:
+    """The checks that need to look inside."""
     for relative in _relative_files(folder):
         path = folder / relative
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             _check_safetensors(path, relative)
-        elif path.suffix == ".gguf":
-            with path.open("rb") as file:
-                if file.read(4) != b"GGUF":
-                    raise ModelCorrupt(f"{relative} is not a GGUF file", file=relative)
+        elif path.suffix.lower() == ".gguf":
+            gguf.read_header(path, name=relative)
         elif path.suffix == ".json":
             _read_json(path, relative)
     if kind == "gguf":
-        return {}
+        first = gguf.read_header(gguf_weights(folder)[0])
+        return _Facts(first.architecture, first.template_sha256)
     for needed in ("config.json", "tokenizer.json"):
         if not (folder / needed).is_file():
             raise ModelNotFound(f"{needed} is missing.", hint="Import the whole model folder.")
@@ -192,7 +203,24 @@ def _check_content(folder: Path, kind: Kind) -> dict[str, Any]:
             )
     if not configuration.get("model_type"):
         raise ModelCorrupt("config.json names no model_type", file="config.json")
-    return configuration
+    return _Facts(str(configuration["model_type"]), _template_digest(folder))
+
+
+def gguf_weights(folder: Path) -> list[Path]:
+    """The GGUF files of the one model in the folder, first part first. Raises ModelNotFound, ModelCorrupt."""
+    files = sorted(folder / relative for relative in _relative_files(folder) if relative.lower().endswith(".gguf"))
+    if not files:
+        raise ModelNotFound(f"{folder.name} holds no GGUF file.")
+    parts = gguf.single(files)
+    for number, path in enumerate(parts):
+        header = gguf.read_header(path)
+        if (header.part, header.parts) != (number, len(parts)):
+            raise ModelCorrupt(
+                f"{path.name} is part {header.part + 1} of {header.parts} by its content",
+                file=path.name,
+                hint="All parts of the model are needed, under their own names.",
+            )
+    return parts
 
 
 def _read_json(path: Path, name: str) -> Any:

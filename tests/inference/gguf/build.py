@@ -1,0 +1,72 @@
+"""GGUF files written by the format's own library from the same tiny models that the other engines are tested with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+
+def write(folder: Path, target: Path, *, kind: str = "F32", template: str | None = None) -> Path:
+    """The model in `folder` (Llama or Qwen2, byte-level BPE) as one GGUF file, its matrices as `kind`."""
+    from gguf import GGMLQuantizationType, GGUFWriter, TokenType, get_tensor_name_map, quants
+    from gguf.constants import MODEL_ARCH
+    from safetensors.torch import load_file
+
+    config = json.loads((folder / "config.json").read_text())
+    architecture = config["model_type"]
+    writer = GGUFWriter(target, architecture)
+    layers, heads = config["num_hidden_layers"], config["num_attention_heads"]
+    shared = config["num_key_value_heads"]
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_block_count(layers)
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(shared)
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    writer.add_rope_dimension_count(config["hidden_size"] // heads)
+    writer.add_vocab_size(config["vocab_size"])
+    _add_tokenizer(writer, folder, config["vocab_size"], TokenType, template)
+    names = get_tensor_name_map(MODEL_ARCH[architecture.upper()], layers)
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        array = tensor.float().numpy()
+        if architecture == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
+            array = _interleaved(array, heads if "q_proj" in name else shared)
+        found = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        assert found is not None
+        chosen = GGMLQuantizationType[kind if array.ndim > 1 else "F32"]
+        writer.add_tensor(found, quants.quantize(array, chosen), raw_dtype=chosen)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target
+
+
+def _add_tokenizer(writer, folder: Path, size: int, token_type, template: str | None) -> None:
+    body = json.loads((folder / "tokenizer.json").read_text())
+    words = {index: word for word, index in body["model"]["vocab"].items()}
+    kinds = dict.fromkeys(words, token_type.NORMAL)
+    for token in body["added_tokens"]:
+        words[token["id"]] = token["content"]
+        kinds[token["id"]] = token_type.CONTROL if token["special"] else token_type.USER_DEFINED
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list([words.get(index, f"[unused {index}]") for index in range(size)])
+    writer.add_token_types([kinds.get(index, token_type.UNUSED) for index in range(size)])
+    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in body["model"]["merges"]])
+    numbers = {word: index for index, word in words.items()}
+    special = json.loads((folder / "tokenizer_config.json").read_text())
+    writer.add_bos_token_id(numbers[special["bos_token"]])
+    writer.add_eos_token_id(numbers[special["eos_token"]])
+    writer.add_add_bos_token(False)
+    separate = folder / "chat_template.jinja"
+    writer.add_chat_template(template if template is not None else separate.read_text())
+
+
+def _interleaved(array: np.ndarray, heads: int) -> np.ndarray:
+    """llama.cpp turns neighbouring numbers of a head, transformers those of its two halves."""
+    return array.reshape(heads, 2, array.shape[0] // heads // 2, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
