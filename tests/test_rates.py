@@ -48,7 +48,8 @@ def test_the_wait_is_over_when_it_says():
     import time
 
     assert rates.count([("short", Rate(1, 1))]) == 0
-    wait = rates.count([("short", Rate(1, 1))])
+    while not (wait := rates.count([("short", Rate(1, 1))])):
+        pass  # the machine was slow and the second was over: that call was counted
     time.sleep(wait + 0.01)
     assert rates.count([("short", Rate(1, 1))]) == 0
 

@@ -64,7 +64,7 @@ def take(*, actor: User, collection: Collection, path: Path, memory: Memory | No
 
     With a `memory` (of the rounds before) a file that is still being written waits for the next round.
     """
-    known = _by_source(actor, collection)
+    known: dict[str, UUID] | None = None  # read when the first file needs it: most rounds of a watch find nothing new
     there: set[Path] = set()
     for file in files_in(path):
         source = file.relative_to(path).as_posix() if path.is_dir() else file.name
@@ -76,6 +76,8 @@ def take(*, actor: User, collection: Collection, path: Path, memory: Memory | No
                 continue
             if memory is not None and 0 <= time.time() - mark[1] / 1e9 < SETTLED:
                 continue
+            if known is None:
+                known = _by_source(actor, collection)
             taken = _take_one(actor, collection, file, source, known.get(source))
             if taken.document is not None:
                 known.setdefault(source, taken.document.pk)

@@ -21,7 +21,8 @@ from . import failures, wording
 from .forms import CollectionDetailsForm, CollectionForm, GrantForm, UploadForm
 from .pages import REPAIRABLE, acted, actor, form_page, paged, submitted
 
-SORTS = {"updated": "updated_at", "-updated": "-updated_at"}  # by the database; the others need the sealed titles
+SORTS = ("title", "-title", "type", "updated", "-updated")
+BY_DATABASE = {"updated": "updated_at", "-updated": "-updated_at"}  # the others need the sealed titles
 
 
 @require_safe
@@ -62,14 +63,14 @@ def collection(request: HttpRequest, slug: str) -> HttpResponse:
     words, status = request.GET.get("q", "").strip(), request.GET.get("state", "")
     if status in Status.values:
         rows = _in_state(rows, status)
-    sort = request.GET.get("sort", "title")
-    if words or sort not in SORTS:
-        order = {"-title": "-title", "type": "type"}.get(sort, "title") if sort not in SORTS else sort
-        page = paged(request, services.arranged(rows, words=words, by=order))
+    sort = request.GET.get("sort", "")
+    sort = sort if sort in SORTS else "title"
+    if words or sort not in BY_DATABASE:
+        page = paged(request, services.arranged(rows, words=words, by=sort))
         found = rows.in_bulk(list(page.object_list))
         shown = [found[key] for key in page.object_list if key in found]
     else:
-        page = paged(request, rows.order_by(SORTS[sort], "pk"))
+        page = paged(request, rows.order_by(BY_DATABASE[sort], "pk"))
         shown = list(page.object_list)
     documents = services.states(actor=person, documents=shown)
     context = {

@@ -103,7 +103,7 @@ class Following(threading.Thread):
                 self.seen.append(event)
 
     def until(self, kind: str) -> None:
-        for _ in range(500):
+        for _ in range(3000):
             if any(event["event"] == kind for event in self.seen):
                 return
             time.sleep(0.02)

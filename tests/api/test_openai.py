@@ -129,7 +129,7 @@ def _working(tools: answering.Tools) -> threading.Thread:
     def work() -> None:
         from django.db import connection
 
-        for _ in range(500):
+        for _ in range(3000):
             if pk := Answer.objects.filter(status="queued").values_list("pk", flat=True).first():
                 tasks.work(pk, tools=tools)
                 break

@@ -44,9 +44,8 @@ def server(transactional_db) -> Iterator[str]:
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, name="uvicorn", daemon=True)
     thread.start()
-    for _ in range(200):
-        if running.started:
-            break
+    while not running.started:
+        assert thread.is_alive(), "the server did not start"
         time.sleep(0.02)
     yield f"http://127.0.0.1:{port}"
     running.should_exit = True

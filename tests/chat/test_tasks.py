@@ -132,7 +132,7 @@ def test_fault_gives_the_lease_back_at_once(company, people, monkeypatch):
 
 def test_running_worker_answers_what_is_asked(company, people, worker):  # noqa: F811
     answer = queued(people)
-    assert services.wait(actor=people.employee, answer_id=answer.pk, seconds=20).outcome == Outcome.ANSWERED
+    assert services.wait(actor=people.employee, answer_id=answer.pk, seconds=60).outcome == Outcome.ANSWERED
 
 
 _VICTIM = """

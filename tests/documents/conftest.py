@@ -93,6 +93,16 @@ def world(people) -> World:
     return World(people, team, handbook, finance, board)
 
 
+@pytest.fixture
+def library(world) -> dict[str, Document]:
+    """One document in each collection, read."""
+    return {
+        "policy": world.ready(world.handbook, "policy.md", POLICY),
+        "salary": world.ready(world.finance, "salary.md", SALARY),
+        "roadmap": world.ready(world.board, "roadmap.md", ROADMAP),
+    }
+
+
 def files_on_disk() -> list[str]:
     root = storage.path_of("")
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())

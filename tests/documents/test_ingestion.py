@@ -309,7 +309,7 @@ def test_index_events_are_contiguous_under_parallel_writers(world):
     assert list(IndexEvent.objects.values_list("seq", flat=True)) == list(range(1, 17))
 
 
-def wait_for(condition, seconds=5.0):
+def wait_for(condition, seconds=60.0):
     import time
 
     end = time.monotonic() + seconds

@@ -19,18 +19,7 @@ from retrieval.indexes import snapshot
 from retrieval.retriever import Replica
 from retrieval.schema import IndexRecord
 
-from .conftest import POLICY, ROADMAP, SALARY
-
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def library(world):
-    return {
-        "policy": world.ready(world.handbook, "policy.md", POLICY),
-        "salary": world.ready(world.finance, "salary.md", SALARY),
-        "roadmap": world.ready(world.board, "roadmap.md", ROADMAP),
-    }
 
 
 def again(replica: DocumentReplica) -> DocumentReplica:

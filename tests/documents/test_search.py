@@ -15,18 +15,9 @@ from assistant.documents.models import Chunk, Document, IndexEvent
 from assistant.documents.replica import DocumentReplica
 from assistant.documents.search import Searcher
 
-from .conftest import POLICY, ROADMAP, SALARY
+from .conftest import POLICY
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def library(world):
-    return {
-        "policy": world.ready(world.handbook, "policy.md", POLICY),
-        "salary": world.ready(world.finance, "salary.md", SALARY),
-        "roadmap": world.ready(world.board, "roadmap.md", ROADMAP),
-    }
 
 
 def found(searcher, user, text="employees engineers customers", **options) -> set[str]:
@@ -254,7 +245,7 @@ class TestReplica:
         keeper = replicas.Keeper(replica)
         keeper.start()
         services.delete(actor=world.people.administrator, document=library["roadmap"])
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while replica.seq != index_events.last_seq() and time.monotonic() < end:
             time.sleep(0.02)
         keeper.stop()

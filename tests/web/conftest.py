@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.files.base import ContentFile
 from django.test import Client
 from django.utils import timezone
+from playwright.sync_api import sync_playwright
 
 from assistant.accounts.models import Team, User
 from assistant.asgi import application
@@ -29,6 +31,8 @@ from assistant.documents.models import (
     Scope,
     Status,
 )
+
+from .browser import CHROMIUM, SWITCHES, Visit, visit
 
 TEXT = "Travel policy\n\nThe daily allowance is 28 euros. Receipts are kept for ten years.\n\nAsk the travel desk."
 QUOTE = "The daily allowance is 28 euros."
@@ -161,6 +165,19 @@ def as_person() -> Callable[[User], Client]:
 
 
 @pytest.fixture
+def window(asgi_server, people, library, settings, monkeypatch) -> Iterator[Visit]:
+    """The employee's window in a real Chromium, on the product behind a real ASGI server."""
+    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop in this thread
+    settings.CSRF_TRUSTED_ORIGINS = [asgi_server]
+    client = Client()
+    client.force_login(people.employee)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield visit(browser, asgi_server, session=client.cookies["sessionid"].value)
+        browser.close()
+
+
+@pytest.fixture
 def asgi_server() -> Iterator[str]:
     """The product behind a real ASGI server, as in production; its address."""
     config = uvicorn.Config(ASGIStaticFilesHandler(application), port=0, log_level="error", lifespan="off")
@@ -168,6 +185,7 @@ def asgi_server() -> Iterator[str]:
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
+        assert thread.is_alive(), "the server did not start"
         time.sleep(0.02)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True

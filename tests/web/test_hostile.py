@@ -4,17 +4,14 @@ Nothing is requested, nothing runs, no element appears that our pages do not mak
 from __future__ import annotations
 
 import itertools
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from assistant.accounts.models import User
 from assistant.chat import citations
@@ -22,7 +19,7 @@ from assistant.chat.models import Answer, Citation, Conversation
 from assistant.chat.streaming import Publisher
 from assistant.documents.models import Document
 
-from .browser import CHROMIUM, SWITCHES, Visit, visit
+from .browser import CHROMIUM, Visit
 from .conftest import QUOTE
 from .hostile import ANSWERS, EVIL, PAYLOADS
 from .test_streaming import begin
@@ -94,24 +91,17 @@ class Watched:
 
 
 @pytest.fixture
-def watched(asgi_server, people, library, settings, monkeypatch) -> Iterator[Watched]:
+def watched(window) -> Watched:
     """The employee's window, with the watch in every page that it opens."""
-    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop in this thread
-    settings.CSRF_TRUSTED_ORIGINS = [asgi_server]
-    client = Client()
-    client.force_login(people.employee)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        found = Watched(visit(browser, asgi_server, session=client.cookies["sessionid"].value))
-        context, page = found.window.context, found.window.page
-        context.add_init_script(path=WATCH)
-        context.on("request", lambda request: found.asked.append(request.url))
-        context.on("page", lambda other: found.opened.append(other.url))
-        page.on("websocket", lambda socket: found.opened.append(socket.url))
-        page.on("download", lambda download: found.opened.append(download.url))
-        page.on("dialog", lambda dialog: (found.dialogs.append(dialog.message), dialog.dismiss()))
-        yield found
-        browser.close()
+    found = Watched(window)
+    context, page = window.context, window.page
+    context.add_init_script(path=WATCH)
+    context.on("request", lambda request: found.asked.append(request.url))
+    context.on("page", lambda other: found.opened.append(other.url))
+    page.on("websocket", lambda socket: found.opened.append(socket.url))
+    page.on("download", lambda download: found.opened.append(download.url))
+    page.on("dialog", lambda dialog: (found.dialogs.append(dialog.message), dialog.dismiss()))
+    return found
 
 
 def bare(text: str) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from assistant.chat.models import Answer
 from assistant.chat.streaming import Publisher
 
-from .browser import CHROMIUM, SWITCHES, visit
+from .browser import CHROMIUM
 
 pytestmark = [
     pytest.mark.browser,
@@ -23,22 +21,14 @@ pytestmark = [
 
 
 @pytest.fixture
-def page(asgi_server, people, library, settings, monkeypatch) -> Iterator[Page]:
+def page(window) -> Iterator[Page]:
     """The employee's window on the conversation of a question that has just been asked."""
-    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop in this thread
-    settings.CSRF_TRUSTED_ORIGINS = [asgi_server]
-    client = Client()
-    client.force_login(people.employee)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        window = visit(browser, asgi_server, session=client.cookies["sessionid"].value)
-        found = window.go("/")
-        found.locator("#id_question").fill("How much is the allowance?")
-        found.keyboard.press("Enter")
-        found.wait_for_url("**/conversations/**")
-        yield found
-        assert window.complaints == []
-        browser.close()
+    found = window.go("/")
+    found.locator("#id_question").fill("How much is the allowance?")
+    found.keyboard.press("Enter")
+    found.wait_for_url("**/conversations/**")
+    yield found
+    assert window.complaints == []
 
 
 def begin(answer: Answer, document_id: str) -> Publisher:

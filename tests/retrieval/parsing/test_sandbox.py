@@ -112,7 +112,26 @@ def test_neither_zygote_nor_child_has_an_environment_of_ours(monkeypatch):
 
 
 def zygotes() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "retrieval.parsing.zygote" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile, or waits to be reaped
+            if "retrieval.parsing.zygote" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+def wait_until(condition, seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true"
+        time.sleep(0.02)
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_files_are_read_by_one_process_each_forked_from_one_zygote():
@@ -138,7 +157,8 @@ def test_a_zygote_that_dies_under_a_child_ends_the_call_with_a_reason(tmp_path):
     path.write_bytes(pdf())
 
     def kill(done, total):
-        zygotes()[0].kill()
+        for zygote in zygotes():  # none at a second call: it is dead already
+            zygote.kill()
 
     with contextlib.suppress(ParserCrashed):  # or the child was quicker
         parse_file(path, filename="a.pdf", on_progress=kill)
@@ -167,18 +187,14 @@ def test_zygote_ends_with_its_owner():
     )
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False, cwd=root)
-    for _ in range(100):
-        if not psutil.pid_exists(int(done.stdout)):
-            break
-        time.sleep(0.05)
-    assert not psutil.pid_exists(int(done.stdout)) or psutil.Process(int(done.stdout)).status() == "zombie"
+    wait_until(lambda: has_ended(int(done.stdout)))
 
 
 def test_time_limit_ends_the_child():
     with pytest.raises(LimitExceeded) as caught:
         parse(b"text", "a.txt", Limits(seconds=0.001))
     assert caught.value.what == "seconds"
-    assert not [child for zygote in zygotes() for child in zygote.children()]
+    wait_until(lambda: not [child for zygote in zygotes() for child in zygote.children()])
 
 
 def test_exception_in_progress_cancels_and_cleans_up(tmp_path, monkeypatch):
@@ -361,5 +377,6 @@ def test_parsing_leaves_the_web_process_light():
 def test_many_small_files_do_not_pile_up_processes():
     for _ in range(3):
         parse(b"A short text.", "a.txt")
-    time.sleep(0)
-    assert not [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE]
+    (zygote,) = zygotes()
+    wait_until(lambda: not zygote.children())
+    assert not [child for child in psutil.Process().children() if child.pid != zygote.pid and has_ended(child.pid)]
