@@ -12,7 +12,7 @@ right places}.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -86,15 +86,37 @@ class Report:
 
 def load(path: Path) -> list[Row]:
     """The rows of a question file (JSON lines). Raises Invalid naming the line."""
+    return parse(path.read_text(encoding="utf-8"), name=path.name)
+
+
+def parse(text: str, *, name: str) -> list[Row]:
+    """The rows of a question file's text; `name` is for the error. Raises Invalid naming the line."""
     rows: list[Row] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:
             rows.append(_row(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
-            raise Invalid(f"{path.name}, line {number}: {error!r}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Invalid(f"{name}, line {number}: {error!r}") from error
     return rows
+
+
+class Places:
+    """Documents by the file they came from, or by title: read once, since names are sealed and SQL cannot look."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, set[UUID]] = {}
+        for pk, title, filename in Document.objects.values_list("pk", "title", "versions__filename").iterator():
+            for name in (title, filename):
+                self._named.setdefault(name, set()).add(pk)
+
+    def named(self, name: str) -> set[UUID]:
+        return self._named.get(name, set())
+
+    def of(self, row: Row) -> set[tuple[UUID, int | None]]:
+        """Where the row's answer stands: (document, page); page None: anywhere in it."""
+        return {(pk, page) for name, page in row.places for pk in self.named(name)}
 
 
 def run(rows: Iterable[Row], *, say: Say, on_row: Callable[[Judged], None] = lambda _: None) -> Report:
@@ -102,7 +124,7 @@ def run(rows: Iterable[Row], *, say: Say, on_row: Callable[[Judged], None] = lam
     report = Report()
     conversations: dict[tuple[str, str], UUID] = {}
     made: set[UUID] = set()
-    people = _People()
+    people, places = People(), Places()
     try:
         for row in rows:
             views: dict[str, AnswerView] = {}
@@ -116,7 +138,7 @@ def run(rows: Iterable[Row], *, say: Say, on_row: Callable[[Judged], None] = lam
                 )
                 conversations[email, row.id] = views[email].conversation
                 made.add(views[email].conversation)
-            judged = _judge(row, views)
+            judged = _judge(row, views, places)
             report.judged.append(judged)
             on_row(judged)
     finally:
@@ -124,7 +146,9 @@ def run(rows: Iterable[Row], *, say: Say, on_row: Callable[[Judged], None] = lam
     return report
 
 
-class _People(dict[str, User]):
+class People(dict[str, User]):
+    """Active people by e-mail address, looked up once each. Raises Invalid for an address that is nobody's."""
+
     def __missing__(self, email: str) -> User:
         user = User.objects.filter(email__iexact=email, is_active=True).first()
         if user is None:
@@ -147,9 +171,9 @@ def _row(values: Mapping[str, Any]) -> Row:
     )
 
 
-def _judge(row: Row, views: Mapping[str, AnswerView]) -> Judged:
+def _judge(row: Row, views: Mapping[str, AnswerView], places: Places) -> Judged:
     view = views[row.asker]
-    wanted = {(pk, page) for name, page in row.places for pk in _documents(name)}
+    wanted = places.of(row)
     first = view.citations[0] if view.citations else None
     sentences = [normalize(sentence.text) for sentence in view.sentences]
     expected = [normalize(answer) for answer in row.answers]
@@ -158,7 +182,7 @@ def _judge(row: Row, views: Mapping[str, AnswerView]) -> Judged:
         return any(answer in " ".join(sentences[:count]) for answer in expected)
 
     right = {pk for pk, _ in wanted}
-    forbidden = set(_documents(row.places[0][0])) if row.places else set()  # the others may be anybody's
+    forbidden = places.named(row.places[0][0]) if row.places else set()  # the others may be anybody's
     return Judged(
         row,
         view.outcome,
@@ -170,12 +194,6 @@ def _judge(row: Row, views: Mapping[str, AnswerView]) -> Judged:
         milliseconds=view.timings.get("total", 0),
         said=" ".join(sentence.text for sentence in view.sentences),
     )
-
-
-def _documents(name: str) -> Iterator[UUID]:
-    """Documents by the file they came from, or by title."""
-    rows = Document.objects.values_list("pk", "title", "versions__filename")
-    yield from dict.fromkeys(pk for pk, title, filename in rows if name in (title, filename))
 
 
 def _touched(view: AnswerView) -> set[UUID]:

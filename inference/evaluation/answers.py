@@ -1,8 +1,9 @@
-"""Measures of written answers against expected ones: exact match, F1 of words, ROUGE-L, groundedness.
+"""Measures of written answers against expected ones: exact match, F1 of words, ROUGE-L, BLEU, groundedness.
 
 Exact match and F1 as SQuAD has them (Rajpurkar et al. 2016), with single characters for Chinese as CMRC 2018; ROUGE-L
-is the F measure of the longest common subsequence (Lin 2004). Of several expected answers the best counts. Groundedness
-is the share of an answer's words that stand in its passages: lexical, a lower bound for paraphrases. Knows texts only.
+is the F measure of the longest common subsequence (Lin 2004). Of several expected answers the best counts. BLEU is
+sacrebleu's (Post 2018) of one sentence against all expected ones, Chinese by character. Groundedness is the share of an
+answer's words that stand in its passages: lexical, a lower bound for paraphrases. Knows texts only.
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.bleu import BLEU
 
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 _ARTICLES = {"a", "an", "the"}
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
 _MARKER = re.compile(r"\[\d+\]")
 
 
@@ -53,6 +60,21 @@ def mean(marks: Sequence[Marks]) -> Marks:
     if not marks:
         raise ValueError("no answers to judge")
     return Marks(*(statistics.fmean(getattr(item, name) for item in marks) for name in ("exact", "f1", "rouge_l")))
+
+
+def bleu(said: str, expected: Sequence[str]) -> float:
+    """0 to 1, over the orders of n-grams that the texts are long enough for. Raises ValueError without an expected one."""
+    if not expected:
+        raise ValueError("BLEU needs an expected answer")
+    plain = _MARKER.sub(" ", said)
+    return float(_bleu(bool(_CHINESE.search("".join(expected)))).sentence_score(plain, list(expected)).score) / 100
+
+
+@lru_cache(maxsize=2)
+def _bleu(chinese: bool) -> BLEU:
+    from sacrebleu.metrics.bleu import BLEU
+
+    return BLEU(effective_order=True, lowercase=True, tokenize="zh" if chinese else "13a")
 
 
 def groundedness(said: str, passages: Sequence[str]) -> float:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from assistant import health
 from assistant.audit.models import AuditEvent
@@ -106,6 +108,16 @@ def test_evaluate_finds_a_leak(company, people, tmp_path):
     out, _ = run("evaluate", str(path))
     assert "LEAK to outsider@company.example" in out
     assert json.loads(out.splitlines()[-1])["leaks"] == 1
+
+
+def test_evaluate_reads_the_names_of_all_documents_once(company, tmp_path):
+    """They are sealed: each reading decrypts every title."""
+    path = tmp_path / "questions.jsonl"
+    path.write_text("\n".join(map(json.dumps, QUESTIONS)), encoding="utf-8")
+    with CaptureQueriesContext(connection) as queries:
+        run("evaluate", str(path))
+    scans = [row["sql"] for row in queries if "filename" in row["sql"] and "WHERE" not in row["sql"]]
+    assert len(scans) == 1
 
 
 def test_evaluate_names_the_line_that_is_wrong(company, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.evaluation.answers import Marks, groundedness, judge, mean
+from inference.evaluation.answers import Marks, bleu, groundedness, judge, mean
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,14 @@ def test_means_and_groundedness():
     assert groundedness("Trips need luck", ["All trips need approval."]) == pytest.approx(2 / 3)
     assert groundedness("no no no", ["no"]) == pytest.approx(1 / 3)
     assert groundedness("", []) == 1.0
+
+
+def test_bleu_is_one_for_the_expected_words_and_knows_chinese():
+    assert bleu("The meal allowance is 28 euros [1].", ["The meal allowance is 28 euros ."]) == pytest.approx(1.0)
+    assert bleu("每天的餐费是三百元。", ["每天的餐费是三百元。"]) == pytest.approx(1.0)
+    assert 0 < bleu("每天三百元。", ["每天的餐费是三百元。"]) < 1
+    # by hand: unigrams 3/5, bigrams 1/4; of three and four in a row none stands, which is smoothed to 1/(2^k n)
+    assert bleu("a b x y c", ["a b c d e"]) == pytest.approx((3 / 5 * 1 / 4 * 1 / 6 * 1 / 8) ** 0.25)
+    assert bleu("", ["ten"]) == 0.0
+    with pytest.raises(ValueError, match="expected"):
+        bleu("ten", [])
