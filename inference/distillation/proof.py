@@ -74,6 +74,25 @@ class Settings:
     arms: str = "hard,start,babyllama,sequence,ours"
 
 
+# `--small`: minutes on a processor. The same questions and measures; sizes at which the margin can be seen there.
+SMALL = Settings(
+    vocabulary=2048,
+    context=128,
+    teacher=(6, 160, 448, 5, 5),
+    student=(2, 96, 256, 3, 3),
+    teacher_steps=800,
+    student_steps=300,
+    recovery_steps=100,
+    batch=16,
+    teacher_batch=16,
+    seeds=3,
+    seeds_of_others=1,
+    precision="fp32",
+    evaluate_every=100,
+    arms="hard,start,babyllama,ours",
+)
+
+
 class Material:
     """Data and tokenizer of a run; the same in every process."""
 
@@ -387,13 +406,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--parallel", type=int, default=1, help="trainings at once on one graphics card")
+    parser.add_argument("--small", action="store_true", help="sizes for a processor: minutes instead of GPU hours")
     parser.add_argument("--settings", default="{}", help="JSON: what to change of the settings")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     changed: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(given.settings).items()
     }
-    results = run(replace(Settings(), **changed), given.data, given.out, device=given.device, parallel=given.parallel)
+    settings = replace(SMALL if given.small else Settings(), **changed)
+    results = run(settings, given.data, given.out, device=given.device, parallel=given.parallel)
     sys.stdout.write(json.dumps(results) + "\n")
 
 

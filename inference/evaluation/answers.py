@@ -63,7 +63,7 @@ def mean(marks: Sequence[Marks]) -> Marks:
 
 
 def bleu(said: str, expected: Sequence[str]) -> float:
-    """0 to 1, over the orders of n-grams that the texts are long enough for. Raises ValueError without an expected one."""
+    """0 to 1, over the orders of n-grams that the texts have. Raises ValueError when nothing is expected."""
     if not expected:
         raise ValueError("BLEU needs an expected answer")
     plain = _MARKER.sub(" ", said)
