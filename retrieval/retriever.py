@@ -34,7 +34,7 @@ from retrieval.fusion import dense_share, fuse
 from retrieval.indexes.segment import MAX_ROWS, LiveSegment, Segment, merge
 from retrieval.indexes.selection import Selection
 from retrieval.schema import Hit, IndexRecord
-from retrieval.text import tokenize
+from retrieval.text import question_terms, tokenize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,7 +171,7 @@ class Replica:
         total = sum(selection.rows for selection in selections)
         if not total:
             return []
-        lexical = WordScores(selections, Counter(tokenize(text)), self.options)
+        lexical = WordScores(selections, Counter(question_terms(text)), self.options)
         share = dense_share(text, self.options.dense_weight) if dense_weight is None else dense_weight
         depth = max(self.options.candidates, 2 * limit)
         while True:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection as Container
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from uuid import UUID
 
 import numpy as np
 from django.utils import timezone
@@ -25,6 +27,7 @@ from assistant.guardrails import injection
 from retrieval.chunking import passage_text
 from retrieval.cross_encoding import PairScorer
 from retrieval.embedding import Embedder
+from retrieval.phrases import Wanted, exact_first, wanted
 from retrieval.schema import Hit
 
 from . import policy, replica
@@ -33,6 +36,7 @@ from .replica import DocumentReplica
 
 PER_DOCUMENT = 3
 MAX_LIMIT = 100
+QUOTED_DEPTH, QUOTED_PER_DOCUMENT = 100, 20  # candidates that are looked through for words in quotation marks
 RERANK_DEPTH = 20  # candidates that a cross-encoder reads; fixed, so that the time of a question is bounded
 
 
@@ -89,12 +93,19 @@ class Searcher:
         clock.lap("rights")
         vector: NDArray[np.float32] = self._embedder.embed([text])[0]
         clock.lap("embed")
-        # the cross-encoder sees as many candidates for one result as for twenty
-        wanted = limit if self._reranker is None else max(limit, RERANK_DEPTH)
-        passages = self._load(user, text, vector, partitions, wanted, per_document, clock)
+        # the order of one result is chosen among as many candidates as that of twenty
+        depth = max(limit, RERANK_DEPTH)
+        passages = self._load(user, text, vector, partitions, depth, per_document, clock)
         if self._reranker is not None:
             passages = _reranked(self._reranker, text, passages)
             clock.lap("rerank")
+        if exact := wanted(text):
+            if exact.quoted:
+                deep = self._load(user, text, vector, partitions, QUOTED_DEPTH, QUOTED_PER_DOCUMENT, clock)
+                passages = _quoted(exact, deep, passages, per_document)
+            else:
+                passages = _in_order([passages[place] for place in exact_first(exact, _texts(passages))], passages)
+            clock.lap("exact")
         return SearchReport(
             passages=passages[:limit],
             partitions=partitions,
@@ -178,16 +189,41 @@ def _reranked(reranker: PairScorer, text: str, found: list[FoundPassage]) -> lis
     The first stage's scores are handed out anew in that order: they stay on the scale that evidence and pages know.
     """
     head = found[:RERANK_DEPTH]
-    texts = [passage_text(item.chunk.document.title, item.chunk.headings, item.chunk.text) for item in head]
     judged = [
         (_suspicious(item.chunk), -value, str(item.chunk.document_id), item.chunk.ordinal, place)
-        for place, (value, item) in enumerate(zip(reranker.scores(text, texts), head, strict=True))
+        for place, (value, item) in enumerate(zip(reranker.scores(text, _texts(head)), head, strict=True))
     ]
-    order = [head[place] for *_, place in sorted(judged)]
-    return [
-        *(replace(item, score=first.score) for item, first in zip(order, head, strict=True)),
-        *found[RERANK_DEPTH:],
-    ]
+    return [*_in_order([head[place] for *_, place in sorted(judged)], head), *found[RERANK_DEPTH:]]
+
+
+def _quoted(
+    exact: Wanted, deep: list[FoundPassage], usual: list[FoundPassage], per_document: int
+) -> list[FoundPassage]:
+    """The passages that hold what is quoted, at most `per_document` of each document, then the usual ones.
+
+    What a flagged passage holds counts for nothing: to plant what is likely to be looked for is easy."""
+    trusted = [item for item in deep if not _suspicious(item.chunk)]
+    first: list[FoundPassage] = []
+    seen: Counter[UUID] = Counter()
+    for place in exact_first(exact, texts := _texts(trusted)):
+        document = trusted[place].chunk.document_id
+        if exact.held(texts[place]) and seen[document] < per_document:
+            seen[document] += 1
+            first.append(trusted[place])
+    chosen = {item.chunk.pk for item in first}
+    order = [*first, *(item for item in usual if item.chunk.pk not in chosen)]
+    top = max((item.score for item in order), default=0.0)
+    return [replace(item, score=top) for item in first] + order[len(first) :]
+
+
+def _in_order(order: list[FoundPassage], before: list[FoundPassage]) -> list[FoundPassage]:
+    """`order` with the scores that stood at these places before."""
+    return [replace(item, score=old.score) for item, old in zip(order, before, strict=True)]
+
+
+def _texts(found: Sequence[FoundPassage]) -> list[str]:
+    """What was indexed of each passage."""
+    return [passage_text(item.chunk.document.title, item.chunk.headings, item.chunk.text) for item in found]
 
 
 def _trusted(score: float, chunk: Chunk) -> float:

@@ -31,7 +31,7 @@ from retrieval.retriever import Replica
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 2
+VERSION = 3  # also counts what a term is: `retrieval.text.tokenize`
 MAGIC = b"retrieval snapshot\n"
 _DIGEST = hashlib.sha256().digest_size
 _COLUMNS = {
