@@ -35,7 +35,7 @@ class Span:
 def find(text: str, *, types: Collection[str] = TYPES, dictionary: Dictionary | None = None) -> list[Span]:
     """Spans in order, none overlapping: the surer one wins, then the longer one."""
     folded = shadow(text)
-    found = [span for name, recognize in _RECOGNIZERS for span in recognize(folded) if span.type in types]
+    found = [span for name, recognize in RECOGNIZERS for span in recognize(folded) if span.type in types]
     if dictionary is not None:
         found += dictionary.find(folded)
     found.sort(key=lambda span: (-span.score, span.start - span.end, span.start))
@@ -78,12 +78,12 @@ _LAYOUTS: dict[str, frozenset[tuple[int, ...]]] = {
         (4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 4, 4, 4, 2), (4, 4, 4, 4, 1), (4, 6, 5), (4, 6, 4), (4, 4, 4, 1), (4, 4, 4, 3),
         (6, 13), (6, 10), (4, 4, 5),
     }),
-    "CN_MOBILE": frozenset({(11,), (3, 4, 4), (2, 11), (2, 3, 4, 4), (4, 11), (4, 3, 4, 4), (13,), (3, 8), (2, 3, 8)}),
+    "CN_MOBILE": frozenset({(11,), (3, 4, 4), (2, 11), (2, 3, 4, 4), (5, 4, 4), (4, 11), (4, 3, 4, 4), (13,), (3, 8), (2, 3, 8)}),
     "SSN": frozenset({(3, 2, 4)}),
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Groups:
     """Some neighbouring groups of a run: their digits and place."""
 
@@ -113,16 +113,19 @@ def _tree(layouts: Collection[tuple[int, ...]]) -> _Node:
 
 _TREES = {kind: _tree(layouts) for kind, layouts in _LAYOUTS.items()}
 _DECIMALS = re.compile(r"[.,][0-9]")
+_NO_SEPARATORS = str.maketrans("", "", " -.\u00a0")
 
 
 def _groups(folded: str, kind: str, first_digits: str) -> Iterator[_Groups]:
     """Every way in which neighbouring groups of a run have a layout of the kind."""
-    root = _TREES[kind]
+    root, shortest = _TREES[kind], min(map(sum, _LAYOUTS[kind]))
     for run in _RUN.finditer(folded):
         before, after = folded[run.start() - 1 : run.start()], folded[run.end() : run.end() + 1]
         decimal = _DECIMALS.match(folded, run.end())
         if decimal or (before and before in ".,_/") or "a" <= before <= "z" or "a" <= after <= "z":
             continue  # a decimal, a part number, a hash
+        if run.end() - run.start() < shortest:
+            continue
         parts = [part.span() for part in _DIGITS.finditer(folded, run.start(), run.end())]
         for first, (start, _) in enumerate(parts):
             if folded[start] not in first_digits:
@@ -134,8 +137,7 @@ def _groups(folded: str, kind: str, first_digits: str) -> Iterator[_Groups]:
                     break
                 if node.ends:
                     whole = folded[start:end]
-                    digits = whole.replace(" ", "").replace("-", "").replace("\u00a0", "")
-                    yield _Groups(start, end, digits, "-" in whole)
+                    yield _Groups(start, end, whole.translate(_NO_SEPARATORS), "-" in whole)
 
 
 def _near(folded: str, start: int, words: re.Pattern[str]) -> bool:
@@ -145,10 +147,17 @@ def _near(folded: str, start: int, words: re.Pattern[str]) -> bool:
 _BANK_WORDS = re.compile(r"银行卡|卡号|账号|帐号|账户|帐户|储蓄卡|借记卡|信用卡|开户|bank card|card no|account")
 
 
+_MORE = re.compile(r"[ \-\u00a0][0-9]{1,3}(?![0-9])")
+
+
 def _cards(folded: str) -> Iterator[Span]:
-    for found in _groups(folded, "CARD", "123456789"):
+    for found in _groups(folded, "CARD", "23456789"):
         if checksums.card(found.digits):
+            if checksums.chinese_id_form(found.digits):
+                continue  # an identity number, right or mistyped
             chinese = found.digits.startswith("62") and _near(folded, found.start, _BANK_WORDS)
+            if chinese and len(found.digits) == 16 and _MORE.match(folded, found.end):
+                continue  # the first sixteen of a longer number
             yield Span(found.start, found.end, "CN_BANK_CARD" if chinese else "CARD", 1.0)
         elif len(found.digits) >= 16 and checksums.luhn(found.digits) and _near(folded, found.start, _BANK_WORDS):
             yield Span(found.start, found.end, "CN_BANK_CARD", 0.85)
@@ -173,6 +182,23 @@ def _ssns(folded: str) -> Iterator[Span]:
             yield Span(found.start, found.end, "SSN", 0.85)
 
 
+_SPELLED = re.compile(r"(?<![0-9a-z])[0-9](?:[ \-.\u00a0][0-9](?![0-9]))*+(?:[ \-.\u00a0]x)?+(?![0-9a-z])")
+
+
+def _spelled(folded: str) -> Iterator[Span]:
+    """Numbers with a space, hyphen or dot after every digit, which nobody writes by chance: the check decides."""
+    for match in _SPELLED.finditer(folded):
+        number = match[0].translate(_NO_SEPARATORS)
+        if not 11 <= len(number) <= 19:
+            continue
+        if len(number) == 18 and checksums.chinese_id(number):
+            yield Span(*match.span(), "CN_ID", 1.0)
+        elif number.isdigit() and checksums.card(number):
+            yield Span(*match.span(), "CARD", 1.0)
+        elif _MOBILE.fullmatch(number):
+            yield Span(*match.span(), "CN_MOBILE", 0.9)
+
+
 # --- forms with letters ---
 
 _EMAIL = re.compile(
@@ -180,7 +206,7 @@ _EMAIL = re.compile(
 )
 _IBAN = re.compile(r"(?<![a-z0-9])[a-z]{2}[0-9]{2}(?:[ \-]?[a-z0-9]){11,30}")
 _V4 = re.compile(r"(?<![0-9a-z.\-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9a-z\-]|\.[0-9])")
-_V6 = re.compile(r"(?<![0-9a-z:.])[0-9a-f:]{2,39}(?![0-9a-z:])")
+_V6 = re.compile(r"(?<![0-9a-z.:]):?([0-9a-f:]{2,39})(?![0-9a-z:])")
 _VERSION = re.compile(
     r"(?:version|release|build|firmware|section|chapter|版本|固件|第)[^0-9a-z]{0,3}\Z|(?<![a-z])v\.? ?\Z"
 )
@@ -202,6 +228,9 @@ def _emails(folded: str) -> Iterator[Span]:
             yield Span(*match.span(), "EMAIL", 0.95)
 
 
+_WORD = re.compile(r"[a-z0-9]")
+
+
 def _ibans(folded: str) -> Iterator[Span]:
     for match in _IBAN.finditer(folded):
         wanted = checksums.iban_length(match[0][:2])
@@ -210,7 +239,7 @@ def _ibans(folded: str) -> Iterator[Span]:
             compact += char if char.isalnum() else ""
             if len(compact) == wanted:
                 break
-        if wanted and len(compact) == wanted and not folded[end : end + 1].isalnum() and checksums.iban(compact):
+        if wanted and len(compact) == wanted and not _WORD.match(folded, end) and checksums.iban(compact):
             yield Span(match.start(), end, "IBAN", 1.0)
 
 
@@ -221,13 +250,15 @@ def _addresses(folded: str) -> Iterator[Span]:
         ):
             yield Span(*match.span(), "IP", 0.8)
     for match in _V6.finditer(folded):
-        colons = match[0].count(":")
-        if colons >= 2 and ("::" in match[0] or colons == 7) and len(match[0]) > 3 and _DIGITS.search(match[0]):
+        at = match.start() if match[0].startswith("::") else match.start(1)  # a colon before it belongs to the sentence
+        address = folded[at : match.end()]
+        colons = address.count(":")
+        if colons >= 2 and ("::" in address or colons == 7) and len(address) > 3 and _DIGITS.search(address):
             try:
-                ipaddress.IPv6Address(match[0])
+                ipaddress.IPv6Address(address)
             except ValueError:
                 continue
-            yield Span(*match.span(), "IP", 0.8)
+            yield Span(at, match.end(), "IP", 0.8)
 
 
 def _chinese_ids(folded: str) -> Iterator[Span]:
@@ -259,7 +290,7 @@ def _plates(folded: str) -> Iterator[Span]:
 # --- telephone numbers: no check digit, many forms ---
 
 _PHONE = re.compile(
-    r"(?<![0-9a-z+(.\-])(?:(?:\+|00)[1-9]|\([0-9]{2,5}\)|[0-9])(?:[ .\-/()\u00a0]{0,2}[0-9]){6,14}"
+    r"(?<![0-9a-z+.\-])(?:(?:\+|00)[1-9]|\([0-9]{2,5}\)|[0-9])(?:[ .\-/()\u00a0]{0,2}[0-9]){6,14}"
     r"(?:[ ,]{0,2}(?:x|ext\.?|转|分机)[ .:]{0,2}[0-9]{1,6})?(?![0-9a-z])"
 )
 _PHONE_WORDS = re.compile(
@@ -273,6 +304,7 @@ _PHONE_FORMS = re.compile(
     r"|0[1-9][0-9]{1,4}[ /\-][0-9]{3,4}[ \-]?[0-9]{3,5}"  # Europe, trunk prefix
 )
 _PHONE_LABEL = re.compile(r"[ \-(,]{0,2}(?:office|fax|mobile|home|work|cell)\b")
+_ACCOUNT = re.compile(r"(?<![a-z0-9])[a-z]{2}[0-9]{2}(?:[ \-][a-z0-9]{4}){0,6}[ \-]\Z")  # an IBAN, right or mistyped
 _INTERNATIONAL = re.compile(r"\+|00[1-9]")
 _DATE = re.compile(
     r"(?:19|20)[0-9]{2}[ .\-/](?:0?[1-9]|1[0-2])[ .\-/](?:[0-2]?[0-9]|3[01])|[0-3]?[0-9][./\-][0-3]?[0-9][./\-](?:19|20)[0-9]{2}"
@@ -285,6 +317,8 @@ def _phones(folded: str) -> Iterator[Span]:
         digits = re.sub(r"[^0-9]", "", body)
         if not 7 <= len(digits) <= 15 or len(set(digits)) == 1 or _DATE.match(body):
             continue
+        if _ACCOUNT.search(folded[max(0, match.start() - 35) : match.start()]):
+            continue
         if _INTERNATIONAL.match(body):
             if len(digits) >= 9:
                 yield Span(*match.span(), "PHONE", 0.8)
@@ -294,12 +328,13 @@ def _phones(folded: str) -> Iterator[Span]:
             yield Span(*match.span(), "PHONE", 0.6)
 
 
-_RECOGNIZERS: tuple[tuple[str, Callable[[str], Iterator[Span]]], ...] = (
+RECOGNIZERS: tuple[tuple[str, Callable[[str], Iterator[Span]]], ...] = (
     ("email", _emails),
     ("card", _cards),
     ("iban", _ibans),
     ("ip", _addresses),
     ("ssn", _ssns),
+    ("spelled", _spelled),
     ("passport", _passports),
     ("chinese id", _chinese_ids),
     ("chinese mobile", _mobiles),

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.guardrails import checksums, masking, pii
+from assistant.guardrails.pii_evaluation import HOSTILE, measured
+from assistant.guardrails.pii_examples import CHECKED, MAKERS, examples
 
 # text with the value in «», type
 FOUND = [
@@ -47,6 +49,15 @@ FOUND = [
     ("座机«010-62345678»", "PHONE"),
     ("热线 «400-810-8888»", "PHONE"),
     ("Phone: «030 901820»", "PHONE"),
+    ("（«010-66419948»）", "PHONE"),
+    ("(«+44 20 7946 0255»)", "PHONE"),
+    ("来自：«2001:db8:eb96::fe50»，昨天", "IP"),
+    ("第17条记录«NL91 ABNA 0417 1643 00»待处理", "IBAN"),
+    ("手机«86141 2918 7391»", "CN_MOBILE"),
+    ("card «4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1»", "CARD"),
+    ("«1 3 8 1 2 3 4 5 6 7 8»联系", "CN_MOBILE"),
+    ("身份证«1 1 0 1 0 5 1 9 4 9 1 2 3 1 0 0 2 X»", "CN_ID"),
+    ("证件 «650102200311047224»", "CN_ID"),  # would be a card as well
 ]
 NEAR_MISSES = [
     "4111 1111 1111 1112",  # Luhn fails
@@ -77,6 +88,9 @@ NEAR_MISSES = [
     "000-12-3456",
     "666-12-3456 900-12-3456",
     "12345678",
+    "1 2 3 4 5 6 7 8 9 10 11 12",
+    "证件 650102200105082007",  # a mistyped identity number, though Luhn agrees
+    "FR58 0445 5381 4147 JJWZ 0443 S48",  # a mistyped account, no telephone in it
     "1,234,567.89",
     "ISBN 978-3-16-148410-0",
     "Invoice 2026-000123 of 1 March 2026",
@@ -111,6 +125,15 @@ def test_checksum_classes_have_no_error_on_ten_thousand_numbers():
         missed += len(cards) == 0
         false += len(cards) > 1
     assert (found, missed, false) == (10_000, 0, 0)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_each_class_is_found_and_its_near_misses_are_not(kind):
+    """Generated sentences; the bar of 0.98 is for classes with a check digit, at a size where chance cannot decide."""
+    scores = measured(examples(kind, 400, seed=7))
+    assert scores[kind].recall.happened >= (0.985 if kind in CHECKED else 0.95) * scores[kind].recall.of
+    found = scores[kind].precision
+    assert found.happened >= (0.985 if kind in CHECKED else 0.95) * found.of
 
 
 def test_the_surer_recognizer_wins_where_two_overlap():
@@ -157,18 +180,22 @@ def test_spans_lie_in_the_text_and_never_overlap(text):
         end = span.end
 
 
-HOSTILE = [
-    "1", "1 ", "1-", "1.", "(1) ", "+1", "1234 ", "12 ", "a", "a.", "a@", "a@a.", "@", ":", "1:", "f:", "de89", "de89 ",
-    "京a", "京a1", "4111 1111 1111 1111 ", "138 1234 5678 ", "passport ", "卡号1", "0", "00", "(", "x1", "tel 1",
-]  # fmt: skip
+def _work(recognize, text):
+    """Processor seconds, the least of three."""
+    times = []
+    for _ in range(3):
+        began = time.process_time()
+        sum(1 for _ in recognize(text))
+        times.append(time.process_time() - began)
+    return min(times)
 
 
-@pytest.mark.parametrize("unit", HOSTILE)
-@pytest.mark.parametrize("recognizer", [name for name, _ in pii._RECOGNIZERS])
-def test_no_recognizer_blows_up_on_hostile_input(unit, recognizer):
-    """The bar is 50 ms on 100 KB for a pattern that finds nothing; here a generous bound catches any blow-up."""
-    recognize = dict(pii._RECOGNIZERS)[recognizer]
-    text = (unit * 100_000)[:100_000]
-    began = time.process_time()
-    sum(1 for _ in recognize(text))
-    assert time.process_time() - began < 3.0
+@pytest.mark.parametrize("recognizer", [name for name, _ in pii.RECOGNIZERS])
+def test_work_grows_with_the_text_and_not_with_its_square(recognizer):
+    """Eight times the text is about eight times the work; a pattern that goes back would need 64 times as much. How
+    many milliseconds it takes is for `python -m assistant.guardrails.pii_evaluation` to say."""
+    recognize = dict(pii.RECOGNIZERS)[recognizer]
+    for unit in HOSTILE:
+        short, long = (unit * 6_000)[:6_000], (unit * 48_000)[:48_000]
+        grown = min(_work(recognize, long) / max(_work(recognize, short), 1e-3) for _ in range(2))
+        assert grown < 32, unit
