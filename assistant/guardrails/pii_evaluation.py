@@ -30,8 +30,8 @@ from .pii_examples import CHECKED, MAKERS, Example, examples
 HOSTILE_CHARS = 100_000
 HOSTILE = (
     "1", "1 ", "1-", "1.", "(1) ", "+1", "1234 ", "4112 ", "12 ", "a", "a.", "a@", "a@a.", "@", ":", "1:", "f:",
-    "de89", "de89 ", "京a", "京a1", "4111 1111 1111 1111 ", "138 1234 5678 ", "passport ", "卡号1", "0", "00", "(", "x1",
-    "tel 1", "11010519491231002 ", "91350100m", "6222 0212 ", "1 1", "0.0.0.", "8610", "nightingal", "夜莺",
+    "de89", "de89 ", "京a", "京a1", "4111 1111 1111 1111 ", "138 1234 5678 ", "passport ", "卡号1", "0", "00", "(",
+    "x1", "tel 1", "11010519491231002 ", "91350100m", "6222 0212 ", "1 1", "0.0.0.", "8610", "nightingal", "夜莺",
 )  # fmt: skip
 _THEIR_NAMES = {
     "CREDIT_CARD": "CARD", "EMAIL_ADDRESS": "EMAIL", "PHONE_NUMBER": "PHONE", "IBAN_CODE": "IBAN", "IP_ADDRESS": "IP",
