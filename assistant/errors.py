@@ -1,7 +1,7 @@
 """The product's errors, and how each is told to a client.
 
-Knows: codes, HTTP status, whether a retry helps. Does not know: HTTP rendering (`api`, `web` and `middleware` each
-have one handler that turns these into problem+json or a page).
+Knows: codes, HTTP status, whether a retry helps, whether somebody is turned away. Does not know: HTTP rendering (`api`,
+`web` and `middleware` each have one handler that turns these into problem+json or a page).
 
     AssistantError
     ├── Invalid               400  the request cannot be understood or breaks a rule; `fields` says where
@@ -9,6 +9,7 @@ have one handler that turns these into problem+json or a page).
     ├── PermissionRefused     403  the role lacks a duty (never used for objects: those are NotFound)
     ├── NotFound              404  absent or forbidden: the same words for both
     ├── Conflict              409  the state does not allow it
+    │   └── SecondPerson      409  what nobody may do alone was tried alone
     ├── TooLarge              413
     ├── Unsupported           415
     ├── TooMany               429  quota, rate or a full queue; `retry_after` seconds
@@ -27,6 +28,7 @@ class AssistantError(Exception):
     code = "error"
     title = "Something went wrong"
     status = 500
+    denial = False  # somebody was turned away, which the audit log is told (see `middleware`)
 
     def __init__(
         self,
@@ -53,18 +55,26 @@ class Invalid(AssistantError):
 
 class NotAuthenticated(AssistantError):
     code, title, status = "not_authenticated", "Sign in first", 401
+    denial = True
 
 
 class PermissionRefused(AssistantError):
     code, title, status = "permission_refused", "Your role does not include this", 403
+    denial = True
 
 
 class NotFound(AssistantError):
     code, title, status = "not_found", "There is nothing here", 404
+    denial = True  # absent or forbidden: the log cannot tell them apart either, or its delay would
 
 
 class Conflict(AssistantError):
     code, title, status = "conflict", "The current state does not allow this", 409
+
+
+class SecondPerson(Conflict):
+    code, title = "second_person", "This takes two people"
+    denial = True
 
 
 class TooLarge(AssistantError):
@@ -77,6 +87,7 @@ class Unsupported(AssistantError):
 
 class TooMany(AssistantError):
     code, title, status = "too_many_requests", "Too many requests", 429
+    denial = True
 
 
 class Unavailable(AssistantError):

@@ -1,4 +1,10 @@
-"""Sets the acting context of a request. Knows HTTP; does not know what the request does."""
+"""Sets the acting context of a request, and puts on record that somebody was turned away. Knows HTTP; does not know
+what the request does.
+
+Every answer of the product leaves through here, so a denial cannot be forgotten by a view: the handlers of REST, pages
+and sign-in say which error it was (`request.refusal`), and where nobody says it, the status does. An address that leads
+nowhere names nothing to be turned away from, and being asked to sign in is an invitation: neither is recorded.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,12 @@ from collections.abc import Awaitable, Callable
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
-from assistant import observability
+from assistant import errors, observability
+from assistant.audit import coverage, denials
+
+_BY_STATUS: dict[int, type[errors.AssistantError]] = {
+    kind.status: kind for kind in (errors.NotAuthenticated, errors.PermissionRefused, errors.NotFound, errors.TooMany)
+}
 
 
 class ContextMiddleware:
@@ -28,6 +39,8 @@ class ContextMiddleware:
         request_id = observability.new_request_id()
         with observability.context(request_id=request_id, **self._facts(request)):
             response = self.get_response(request)
+            if denial := denied(request, response):
+                denials.note(denial)
         response["X-Request-ID"] = request_id
         return response
 
@@ -38,6 +51,8 @@ class ContextMiddleware:
         facts = await sync_to_async(self._facts)(request)
         with observability.context(request_id=request_id, **facts):
             response: HttpResponse = await self.get_response(request)  # type: ignore[misc]
+            if denial := denied(request, response):
+                await sync_to_async(denials.note)(denial)
         response["X-Request-ID"] = request_id
         return response
 
@@ -51,3 +66,25 @@ class ContextMiddleware:
             if key := request.session.session_key:
                 facts["session"] = hashlib.sha256(key.encode()).hexdigest()[:16]
         return facts
+
+
+def denied(request: HttpRequest, response: HttpResponse) -> denials.Denial | None:
+    """What to put on record about this response; None when nobody was turned away."""
+    found = request.resolver_match
+    if found is None:
+        return None
+    error = getattr(request, "refusal", None)
+    if error is None and response.status_code in _BY_STATUS:
+        error = _BY_STATUS[response.status_code]()
+    if error is None or not error.denial:
+        return None
+    if isinstance(error, errors.NotFound) and error.code != errors.NotFound.code:
+        return None  # a name inside what was sent leads nowhere: it was mistyped
+    return denials.Denial(
+        rule=error.code,
+        status=error.status,
+        kind=coverage.kind(found.view_name),
+        asked=str(next(iter(found.kwargs.values()), "")),
+        address=found.view_name,
+        method=request.method or "",
+    )

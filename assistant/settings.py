@@ -219,6 +219,7 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "sweep-answers": {"task": "assistant.chat.tasks.sweep", "schedule": 5.0},
     "retain-conversations": {"task": "assistant.chat.tasks.retain", "schedule": 3600.0},
     "record-refusals": {"task": "assistant.audit.tasks.refusals", "schedule": 30.0},
+    "record-denials": {"task": "assistant.audit.tasks.denials", "schedule": 30.0},
     "audit-checkpoint": {"task": "assistant.audit.tasks.checkpoint", "schedule": 60.0},
 }
 CELERY_TIMEZONE = "UTC"

@@ -23,10 +23,13 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from assistant.accounts import services as accounts
 from assistant.accounts import two_people
 from assistant.accounts.models import Membership, Team, User
+from assistant.audit import coverage
 from assistant.audit import services as audit
+from assistant.audit.models import AuditEvent
 from assistant.chat.models import Answer, AnswerStatus, Citation, Conversation, Outcome
 from assistant.documents import ingestion, services
 from assistant.documents.models import Grant
+from assistant.transport import redis_client
 
 ALL = ("anonymous", "outsider", "member", "curator", "auditor", "administrator")
 SIGNED_IN = ALL[1:]
@@ -294,7 +297,7 @@ def _pdf() -> bytes:
 
 
 def call(row: Row, world: SimpleNamespace, user: User | None):
-    """One request as this person; what it changed is undone."""
+    """One request as this person; what it changed is undone. `left`: the actions that it put on record."""
     client = Client(raise_request_exception=True)
     if user is not None:
         client.force_login(user)
@@ -305,10 +308,17 @@ def call(row: Row, world: SimpleNamespace, user: User | None):
         body["file"] = SimpleUploadedFile(name, b"A new text about nothing in particular.")
     json = row.name.startswith(("api-", "openai-")) and row.method in {"post", "patch"} and "file" not in body
     options = {"content_type": "application/json"} if json else {}
+    if counted := [
+        *redis_client().keys("denied:*"),
+        *redis_client().keys("rate:denied:*"),
+    ]:  # each call is the first of its minute
+        redis_client().delete(*counted)
+    before = AuditEvent.objects.values_list("seq", flat=True).last()
     undone = transaction.atomic()
     undone._from_testcase = True  # as Django's own TestCase does: durable blocks inside are allowed
     with undone:
         response = getattr(client, row.method)(address, body or None, **options)
+        response.left = set(AuditEvent.objects.filter(seq__gt=before).values_list("action", flat=True))
         if getattr(response, "streaming", False):
             response.close()
         transaction.set_rollback(True)
@@ -317,11 +327,13 @@ def call(row: Row, world: SimpleNamespace, user: User | None):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_every_address_admits_exactly_whom_its_row_names(world):
+def test_every_address_admits_exactly_whom_its_row_names_and_leaves_the_events_it_is_mapped_to(world):
     wrong = []
     for row in ROWS:
+        mapped = coverage.ADDRESSES[dict(names(get_resolver()))[row.name]].methods[row.method.upper()]
         for persona in ALL:
-            status = call(row, world, world.people.get(persona)).status_code
+            response = call(row, world, world.people.get(persona))
+            status = response.status_code
             if persona in row.may:
                 fine = (
                     (status < 500 or row.name == "readyz")
@@ -334,7 +346,18 @@ def test_every_address_admits_exactly_whom_its_row_names(world):
                 fine = status == (DUTY if persona in row.told else row.refused)
             if not fine:
                 wrong.append(f"{row} as {persona}: {status}")
+            if response.left - {"access.denied"} - set(mapped.actions):
+                wrong.append(f"{row} as {persona}: {response.left}, mapped to {mapped.actions}")
+            if ("access.denied" in response.left) != (status in {401, 403, 404} or _told_in_words(row, persona)):
+                wrong.append(f"{row} as {persona}: {status}, {response.left}")
     assert not wrong, "\n".join(wrong)
+
+
+def _told_in_words(row: Row, persona: str) -> bool:
+    """Tried alone what takes two people: the one who asked for the permit."""
+    return persona == "auditor" and row.name in {
+        *("api-audit-permit-decision", "api-audit-permit-text", "audit-permit-decide", "audit-permit-open")
+    }
 
 
 def _may_be_absent(row: Row) -> bool:

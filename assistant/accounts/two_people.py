@@ -16,7 +16,7 @@ from django.utils import timezone
 from assistant.audit import keys, retention
 from assistant.audit import services as audit
 from assistant.audit.models import AuditContent, AuditEvent, AuditPermit, PermitKind
-from assistant.errors import Conflict, Invalid
+from assistant.errors import Conflict, Invalid, SecondPerson
 from assistant.guardrails import sanitize
 
 from .models import User
@@ -30,8 +30,10 @@ LEAST_REASON = 10  # characters
 
 
 def permits(*, actor: User) -> QuerySet[AuditPermit]:
-    """Everything reviewers asked of each other, newest first. Raises PermissionRefused."""
+    """Everything reviewers asked of each other, newest first; looking is recorded. Raises PermissionRefused,
+    AuditUnavailable."""
     require(actor, Duty.REVIEW_AUDIT)
+    audit.record(action="audit.viewed", detail={"permits": True})
     return AuditPermit.objects.all()
 
 
@@ -63,7 +65,7 @@ def decide(*, actor: User, permit_id: int, approve: bool) -> AuditPermit:
     with transaction.atomic():
         row = _locked(actor, permit_id)
         if row.requested_by == _name(actor):
-            raise Conflict("Another reviewer has to decide this.", code="second_person")
+            raise SecondPerson("Another reviewer has to decide this.")
         if row.approved is not None:
             raise Conflict("This is decided already.")
         if row.expires_at <= timezone.now():
@@ -156,7 +158,7 @@ def _usable(actor: User, permit_id: int, kind: PermitKind) -> AuditPermit:
     require(actor, Duty.REVIEW_AUDIT)
     row = only(AuditPermit.objects.filter(kind=kind, requested_by=_name(actor)), pk=permit_id)
     if not row.approved:
-        raise Conflict("Another reviewer has not agreed to this.", code="second_person")
+        raise SecondPerson("Another reviewer has not agreed to this.")
     if row.expires_at <= timezone.now():
         raise Conflict("The time for this is over. It has to be asked for again.", code="expired")
     return row

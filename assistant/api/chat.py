@@ -7,6 +7,7 @@ resumes.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -19,8 +20,9 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from assistant import errors
+from assistant import errors, observability
 from assistant.accounts.models import User
+from assistant.audit import denials
 from assistant.chat import persons, services, streaming
 from assistant.chat.models import Answer, AnswerStatus, Conversation, Outcome
 
@@ -248,10 +250,11 @@ class Events(ChatView):
     )
     def get(self, request: Request, answer_id: UUID) -> StreamingHttpResponse:
         answer = services.get_answer(actor=self.actor, answer_id=answer_id)
-        return event_stream(_events(self.actor, answer.pk, request.headers.get("Last-Event-ID", "")))
+        facts = observability.current()  # the request's context is over when the chunks are made
+        return event_stream(_events(self.actor, answer.pk, request.headers.get("Last-Event-ID", ""), facts))
 
 
-async def _events(actor: User, answer_id: UUID, last_event_id: str) -> AsyncIterator[str]:
+async def _events(actor: User, answer_id: UUID, last_event_id: str, facts: observability.Context) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
     last = ""
     async for event in streaming.follow(actor=actor, answer_id=answer_id, last_event_id=last_event_id):
@@ -262,7 +265,14 @@ async def _events(actor: User, answer_id: UUID, last_event_id: str) -> AsyncIter
             number = f"id: {event.id}\n" if event.id else ""
             yield f"{number}event: {event.event}\ndata: {streaming.dumps(event.data)}\n\n"
     if last != "done":  # deleted, or the person was disabled, while following
+        await streaming.in_thread(turned_away)(facts, answer_id, "api-answer-events")
         yield f'event: error\ndata: {{"code": "{errors.NotFound.code}"}}\n\n'
+
+
+def turned_away(facts: observability.Context, answer_id: UUID, address: str) -> None:
+    """A stream that had begun was ended: on record as any other denial."""
+    with observability.context(**asdict(facts)):
+        denials.note(denials.Denial(errors.NotFound.code, errors.NotFound.status, "answer", str(answer_id), address))
 
 
 class Conversations(ChatView):

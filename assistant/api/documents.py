@@ -260,7 +260,7 @@ def _accepted(document: Document, created: bool) -> Response:
 def _documents(view: View, rows: Iterable[Document]) -> list[dict[str, Any]]:
     return [
         dict(DocumentSerializer(_described(row, state)).data)
-        for row, state in services.states(actor=view.actor, documents=rows)
+        for row, state in services.states(actor=view.actor, documents=rows, hidden=True)
     ]
 
 

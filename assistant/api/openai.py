@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,7 @@ from assistant.chat.models import AnswerStatus, Outcome
 from assistant.chat.presentation import AnswerView, CitationView, sentence_for
 
 from . import problems
-from .chat import ChatView, EventStreamRenderer, event_stream
+from .chat import ChatView, EventStreamRenderer, event_stream, turned_away
 
 MODEL = "assistant"
 MARGIN_SECONDS = 10  # a person waits a little longer than an answer may take
@@ -171,6 +172,8 @@ class _Stream:
             view = services.present(actor=self._actor, answer=answer)
             _raise_if_failed(view)
         except errors.AssistantError as error:
+            if isinstance(error, errors.NotFound):  # deleted, or the person was disabled, while following
+                turned_away(self._facts, self._answer_id, "openai-chat")
             return [f"data: {json.dumps(error_body(error), ensure_ascii=False)}\n\n"]
         content = _content(view)
         said = self._said.rstrip()
@@ -184,10 +187,7 @@ class _Stream:
         return chunks
 
     def _cancel(self) -> None:
-        facts = self._facts
-        with observability.context(
-            request_id=facts.request_id, actor=facts.actor, role=facts.role, session=facts.session, origin=facts.origin
-        ):
+        with observability.context(**asdict(self._facts)):
             try:
                 services.cancel(actor=self._actor, answer_id=self._answer_id)
             except errors.NotFound:
@@ -244,7 +244,9 @@ def _raise_if_failed(view: AnswerView) -> None:
     if view.withheld:
         raise errors.Conflict("The documents changed while the answer was written. Ask again.", code="withheld")
     if view.outcome == Outcome.REFUSED:
-        raise errors.PermissionRefused("This question was refused.", code=view.reason or "refused")
+        refused = errors.PermissionRefused("This question was refused.", code=view.reason or "refused")
+        refused.denial = False  # it is on record as what it is: answer.refused
+        raise refused
     if view.outcome == Outcome.FAILED:
         raise errors.Unavailable("The question could not be answered. Try again.", code=view.reason, retry_after=5)
 

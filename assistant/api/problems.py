@@ -69,6 +69,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if translated is None:
         return None
     set_rollback()
+    context["request"]._request.refusal = translated
     allow = {}
     if isinstance(error, exceptions.MethodNotAllowed):
         allow["Allow"] = ", ".join(context["view"].allowed_methods)

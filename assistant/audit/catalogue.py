@@ -1,14 +1,17 @@
-"""Every action that the audit log knows. Knows: names, words for people, weight. Does not know: who does them where.
+"""Every action that the audit log knows. Knows: names, words for people, weight. Does not know: who does them where
+(`coverage` maps addresses and tasks to actions and shares the version).
 
-A new action is a new line and a new VERSION; an action never changes its meaning. Recording an unknown action is a
-programming error. Severity follows CEF: 0 (routine) to 10.
+A new action, address or task is a new line and a new VERSION with its digest in PINNED, where earlier ones stay; an
+action never changes its meaning. Recording an unknown action is a programming error. Severity follows CEF: 0 (routine)
+to 10.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 2
+VERSION = 3
+PINNED = {3: "38bf75a3bb37dfa5cd325852c20a4a4a8335fb40a92d5eb9b6dca3cac677f08a"}
 OUTCOMES = ("intent", "success", "refused", "failed")
 
 
@@ -60,6 +63,7 @@ document.deleted            6 Document deleted
 document.erased             6 Document's content erased
 document.downloaded         4 Original downloaded
 document.page_viewed        2 Page of a document viewed
+document.hidden_viewed      4 Hidden text of a document viewed
 search.asked                2 Search asked
 search.shown                2 Search results shown
 answer.asked                2 Question asked

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from django.db.models import Count, Q
+from django.db.models import Case, Count, IntegerField, Q, Sum, Value, When
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.utils import timezone
 
+from . import denials
 from .models import AuditCheckpoint, AuditEvent, AuditPruning
 
 NOTABLE = 50  # at most so many events are named
@@ -25,7 +28,7 @@ _COUNTS: dict[str, Q] = {
     "deletions": Q(action__in=["document.deleted", "collection.deleted"]) & ~Q(outcome=_BEGUN),
     "sign_ins": Q(action="auth.sign_in"),
     "sign_ins_refused": Q(action="auth.refused"),
-    "denied": Q(action="access.denied"),
+    "denied": Q(action=denials.ACTION),
     "rights": Q(action__startswith="grant.") | Q(action__in=["document.unrestricted", "token.issued"]),
     "people": Q(action__in=["account.created", "account.changed", "account.disabled", "account.enabled"]),
     "openings": Q(action="audit.content_opened"),
@@ -34,6 +37,10 @@ _COUNTS: dict[str, Q] = {
     "verified_badly": Q(action="audit.verified", outcome="failed"),
 }
 COUNTS = tuple(_COUNTS)
+# An event stands for one time, or for as many as it says: denials of one minute are counted in one.
+_TIMES = Case(
+    When(action=denials.ACTION, then=Cast(KeyTextTransform("count", "detail"), IntegerField())), default=Value(1)
+)
 _NOTABLE = (
     Q(action="audit.verified", outcome="failed")
     | Q(action__in=["audit.content_opened", "audit.pruned", "audit.exported", "document.unrestricted"])
@@ -72,7 +79,7 @@ def week(day: date) -> Digest:
     within = AuditEvent.objects.filter(at__gte=begin, at__lt=end)
     now, before = _counts(begin, end), _counts(_midnight(first - timedelta(days=7)), begin)
     denied = within.filter(Q(action__in=["access.denied", "auth.refused"]), actor__startswith="user:")
-    often = denied.order_by().values("actor").annotate(often=Count("seq")).order_by("-often", "actor")[:10]
+    often = denied.order_by().values("actor").annotate(often=Sum(_TIMES)).order_by("-often", "actor")[:10]
     facts = within.aggregate(
         events=Count("seq"), active=Count("actor", distinct=True, filter=Q(actor__startswith="user:"))
     )
@@ -91,7 +98,7 @@ def week(day: date) -> Digest:
 
 def _counts(begin: datetime, end: datetime) -> dict[str, int]:
     found = AuditEvent.objects.filter(at__gte=begin, at__lt=end).order_by()
-    return found.aggregate(**{name: Count("seq", filter=condition) for name, condition in _COUNTS.items()})
+    return found.aggregate(**{name: Sum(_TIMES, filter=condition, default=0) for name, condition in _COUNTS.items()})
 
 
 def _midnight(day: date) -> datetime:

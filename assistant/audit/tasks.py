@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
+import redis
 from celery import shared_task
+from django.db import Error as DatabaseFault
 
 from assistant import observability
+from assistant.errors import AuditUnavailable
 
+from . import denials as denied
 from . import refusals as refused
 from . import services
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="assistant.audit.tasks.checkpoint", ignore_result=True)
@@ -22,3 +30,12 @@ def refusals() -> None:
     """Connections that processes refused become events."""
     with observability.context(actor="system", origin="task:audit.refusals"):
         refused.record_refusals()
+
+
+@shared_task(name="assistant.audit.tasks.denials", ignore_result=True, expires=60)
+def denials() -> None:
+    """Denials that were counted become events."""
+    try:
+        denied.record_counted()
+    except (AuditUnavailable, DatabaseFault, redis.RedisError) as error:
+        logger.warning("denials stay counted: %s", error)

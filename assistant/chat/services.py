@@ -25,6 +25,7 @@ from django.utils import timezone
 from assistant import errors, observability
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
+from assistant.audit import denials
 from assistant.audit import services as audit
 from assistant.documents import holds, policy
 from assistant.documents.models import Collection
@@ -135,8 +136,12 @@ def present(*, actor: User, answer: Answer) -> AnswerView:
 
 
 def present_all(*, actor: User, answers: Iterable[Answer]) -> list[AnswerView]:
-    """`present` for many answers. A text that is shown again later goes on record. Raises AuditUnavailable."""
+    """`present` for many answers. A text that is shown again later goes on record, and one that stays back because its
+    reader has lost a right since. Raises AuditUnavailable."""
     views = presentation.present_all(actor=actor, answers=answers)
+    for view in views:
+        if view.withheld and view.reason == "access_changed":
+            denials.note(denials.Denial(view.reason, 200, "answer", str(view.id)))
     since = timezone.now() - VIEWED_AGAIN_AFTER
     again = [view for view in views if view.text and view.finished_at and view.finished_at < since]
     if again:

@@ -19,7 +19,7 @@ from django.utils import timezone
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, has_duty, require
 from assistant.audit import services as audit
-from assistant.errors import Conflict, Invalid, NotFound, PermissionRefused
+from assistant.errors import Conflict, Invalid, NotFound, PermissionRefused, SecondPerson
 from assistant.guardrails import sanitize
 
 from .models import Collection, Document, HoldKind, LegalHold
@@ -65,7 +65,7 @@ def lift(*, actor: User, hold_id: int) -> LegalHold:
         if row.lift_asked_by is None:
             raise Conflict("An administrator of people has to ask for this first.", code="not_asked")
         if row.lift_asked_by == actor.pk:
-            raise Conflict("Another person has to agree.", code="second_person")
+            raise SecondPerson("Another person has to agree.")
         row.lifted_by, row.lifted_at = actor.pk, timezone.now()
         row.save(update_fields=["lifted_by", "lifted_at"])
         detail = {"hold": row.pk, "asked_by": f"user:{row.lift_asked_by}"}

@@ -34,7 +34,7 @@ def document(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """The document as a thing: state, versions, access, where it was cited; its first page is one link away."""
     person = actor(request)
     row = policy.get_visible_document(person, document_id)
-    state = services.state(actor=person, document=row)
+    state = services.state(actor=person, document=row, hidden=True)
     versions = _versions(row, state)
     context: dict[str, Any] = {
         "document": row,

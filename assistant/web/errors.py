@@ -26,6 +26,7 @@ View = Callable[..., HttpResponseBase]
 
 def page(request: HttpRequest, error: errors.AssistantError) -> HttpResponse:
     """The page of an error: what happened, what to do, the number to give to whom one asks."""
+    request.refusal = error  # type: ignore[attr-defined]
     heading, advice = failures.error_page(error.status)
     detail = failures.error_detail(error)
     response = render(
@@ -85,9 +86,8 @@ def page_not_found(request: HttpRequest, exception: Http404 | None = None) -> Ht
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Named by CSRF_FAILURE_VIEW: a form that lay open longer than its session."""
-    return page(
-        request, errors.PermissionRefused(gettext("This form is out of date. Go back, reload, and send it again."))
-    )
+    words = gettext("This form is out of date. Go back, reload, and send it again.")
+    return page(request, errors.PermissionRefused(words, code="stale_form"))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

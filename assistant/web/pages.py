@@ -51,6 +51,7 @@ def submitted(form: forms.Form, call: Callable[[dict[str, Any]], Any]) -> tuple[
         if error.code == errors.NotFound.code:  # the page's own object is gone; a named one was only typed wrongly
             raise
         _explain(form, error)
+        form.refusal = error  # type: ignore[attr-defined]
         return False, None
 
 
@@ -70,6 +71,7 @@ def acted(request: HttpRequest, call: Callable[[], Any], done: str, to: str) -> 
     try:
         call()
     except REPAIRABLE as error:
+        request.refusal = error  # type: ignore[attr-defined]
         messages.error(request, failures.error_detail(error))
     else:
         if done:
@@ -81,6 +83,7 @@ def form_page(
     request: HttpRequest, template: str, form: forms.Form, context: Mapping[str, Any] | None = None
 ) -> HttpResponse:
     """The page around a form; 400 when it came back with mistakes, so that tools notice too."""
+    request.refusal = getattr(form, "refusal", None)  # type: ignore[attr-defined]
     return render(
         request, template, {"form": form, **(context or {})}, status=400 if form.is_bound and form.errors else 200
     )

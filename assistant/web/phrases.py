@@ -133,6 +133,7 @@ AUDIT_CATALOGUE = (
     gettext_noop("Document's content erased"),
     gettext_noop("Original downloaded"),
     gettext_noop("Page of a document viewed"),
+    gettext_noop("Hidden text of a document viewed"),
     gettext_noop("Search asked"),
     gettext_noop("Search results shown"),
     gettext_noop("Question asked"),

@@ -13,6 +13,7 @@ import httpx2 as httpx
 import pytest
 
 from assistant.accounts import services as accounts
+from assistant.audit.models import AuditEvent
 from assistant.chat import answering, services, tasks
 from assistant.documents.models import Grant
 from assistant.transport import redis_client
@@ -174,6 +175,9 @@ def test_deleting_the_conversation_ends_the_stream(speaking, client):
     assert client.delete(f"/api/v1/conversations/{answer.conversation_id}/").status_code == 204
     reader.join(10)
     assert (reader.seen[-1]["event"], reader.seen[-1]["data"]) == ("error", {"code": "not_found"})
+    denied = AuditEvent.objects.get(action="access.denied")
+    assert (denied.target_type, denied.target_id) == ("answer", str(answer.pk))
+    assert denied.session.startswith("token:")
 
 
 def test_nothing_readable_lies_in_redis(speaking):

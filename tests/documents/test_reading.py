@@ -208,7 +208,10 @@ def test_readers_learn_no_reading_state_and_managers_all_of_it(world):
     document = Document.objects.get()
     seen = services.state(actor=world.people.outsider, document=document)
     assert (seen.warnings, seen.hidden_text, seen.manages) == ((), (), False)
-    managed = services.state(actor=world.people.curator, document=document)
+    assert services.state(actor=world.people.curator, document=document).hidden_text == ()  # only when asked for
+    assert "document.hidden_viewed" not in recorded(document)
+    managed = services.state(actor=world.people.curator, document=document, hidden=True)
+    assert recorded(document)[-1] == "document.hidden_viewed"
     assert (managed.warnings, managed.hidden_text[0]["text"], managed.manages) == (("w",), "psst", True)
 
 

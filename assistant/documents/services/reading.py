@@ -119,11 +119,17 @@ def arranged(rows: QuerySet[Document], *, words: str = "", by: str = "title") ->
     return [row[0] for row in kept]
 
 
-def states(*, actor: User, documents: Iterable[Document]) -> list[tuple[Document, State]]:
-    """Each document with its state for this person; one query for the rights of all."""
+def states(*, actor: User, documents: Iterable[Document], hidden: bool = False) -> list[tuple[Document, State]]:
+    """Each document with its state for this person; one query for the rights of all. `hidden`: with the text that its
+    readers cannot see, for managers, after the viewing is on record. Raises AuditUnavailable."""
     rows = list(documents)
     managed = set(policy.managed_documents(actor).filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
     found = [(row, _state(row, managed)) for row in rows]
+    if not hidden:
+        found = [(row, replace(state, hidden_text=())) for row, state in found]
+    elif shown := [row.pk for row, state in found if state.hidden_text]:
+        detail = {"documents": [str(pk) for pk in shown]}
+        audit.record(action="document.hidden_viewed", target=document_target(shown[0]), detail=detail)
     if not any(state.manages and state.status == Status.QUEUED for _row, state in found):
         return found
     waiting = list(DocumentVersion.objects.filter(status=Status.QUEUED).order_by("pk").values_list("pk", flat=True))
@@ -137,8 +143,8 @@ def _placed(row: Document, state: State, waiting: Sequence[int]) -> State:
     return replace(state, ahead=bisect_left(waiting, row.latest.pk))
 
 
-def state(*, actor: User, document: Document) -> State:
-    return states(actor=actor, documents=[document])[0][1]
+def state(*, actor: User, document: Document, hidden: bool = False) -> State:
+    return states(actor=actor, documents=[document], hidden=hidden)[0][1]
 
 
 def open_original(*, actor: User, document: Document, version: int | None = None) -> Original:
