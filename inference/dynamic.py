@@ -3,7 +3,7 @@
 The arithmetic is torch's dynamic quantization (`quantized.linear_dynamic`), with one scale for all activations of a
 call: one token with a large value spoils its neighbours, and what is beside an answer in the batch changes it. Here
 every token is divided by its own largest value first, and one more row pins the scale, so a token's result depends on
-that token alone. Knows layers and weight files. The gate decides whether the result is good enough to be offered: the
+that token alone. Knows layers and weight files. A gate decides whether the result is good enough to be offered: the
 model is loaded layer by layer, each run once as it was and once quantized, so no second copy is ever in memory.
 """
 
@@ -18,16 +18,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from inference.errors import ModelCorrupt, QuantizationRefused
+from inference.errors import QuantizationRefused
+from inference.memory import give_back
+from inference.weights import Rows, Weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_LONGEST = 256  # tokens of the calibration text; ordinary tokenizers make fewer of it
 _COMPARED = 64  # positions at the end of the calibration text whose logits are compared
 MIN_COSINE = 0.99  # of the logits, averaged over positions
 MIN_AGREEMENT = 0.95  # of the likeliest next token, where the unquantized model is decided
 DECIDED = 0.1  # difference of the two highest probabilities
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
+SCALES = "weight_scale"  # beside a layer's integers, in a folder that was quantized
 _CHUNK = 512  # output channels quantized at a time: bounds the copy in single precision
 _CALIBRATION = (
     "The travel allowance in Germany is 28 euros per day for trips of more than 24 hours; receipts are handed in "
@@ -52,29 +56,32 @@ class Quality:
 
 
 class DynamicLinear(nn.Module):
-    """A linear layer in int8. `weight` (out, in) of any float type is not kept.
+    """A linear layer in int8. `weight` (out, in) is a tensor of any float type, or rows of a file; it is not kept.
 
-    torch keeps two copies of the integers, as they were and as its kernels want them.
+    The integers are kept once, as the kernels want them (FBGEMM, torch's choice on x86).
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+    def __init__(self, weight: torch.Tensor | Rows, bias: torch.Tensor | None) -> None:
         super().__init__()
-        channels, self.in_features = weight.shape
-        self.out_features = channels
-        scales = torch.empty(channels, dtype=torch.float64)
-        whole = torch.empty(weight.shape, dtype=torch.int8)
-        for start in range(0, channels, _CHUNK):
-            piece = weight[start : start + _CHUNK].float()
-            scale = piece.abs().amax(1).clamp_min(1e-12) / 127
-            scales[start : start + _CHUNK] = scale
-            whole[start : start + _CHUNK] = (piece / scale[:, None]).round_().to(torch.int8)
-        zeros = torch.zeros(channels, dtype=torch.int64)
+        self._pack(*integers(weight), bias)
+
+    @classmethod
+    def of(cls, whole: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None) -> DynamicLinear:
+        """From what `integers` gave before."""
+        found = cls.__new__(cls)
+        nn.Module.__init__(found)
+        found._pack(whole, scales, bias)
+        return found
+
+    def _pack(self, whole: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None) -> None:
+        self.out_features, self.in_features = whole.shape
+        zeros = torch.zeros(self.out_features, dtype=torch.int64)
         with warnings.catch_warnings():
             # torch deprecates tensors of this kind; until their successor is as fast on processors they are pinned
             warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*")
-            quantized = torch._make_per_channel_quantized_tensor(whole, scales, zeros, 0)
+            quantized = torch._make_per_channel_quantized_tensor(whole, scales.double(), zeros, 0)
         self._packed = torch.ops.quantized.linear_prepack(quantized, None)
-        self.nbytes = 2 * whole.nbytes + 8 * channels
+        self.nbytes = whole.nbytes + 8 * self.out_features
         self._narrow = not torch.cpu._is_vnni_supported()  # else sums of two products overflow 16 bits
         self.bias = None if bias is None else nn.Parameter(bias.float(), requires_grad=False)
 
@@ -92,52 +99,33 @@ class DynamicLinear(nn.Module):
         return shaped
 
 
+def integers(weight: torch.Tensor | Rows) -> tuple[torch.Tensor, torch.Tensor]:
+    """(int8 (out, in), what one stands for, per output channel)."""
+    channels = weight.shape[0]
+    scales = torch.empty(channels)
+    whole = torch.empty(tuple(weight.shape), dtype=torch.int8)
+    for start in range(0, channels, _CHUNK):
+        piece = weight[start : start + _CHUNK].float()
+        scale = piece.abs().amax(1).clamp_min(1e-12) / 127
+        scales[start : start + _CHUNK] = scale
+        whole[start : start + _CHUNK] = (piece / scale[:, None]).round_().to(torch.int8)
+    return whole, scales
+
+
 class _Embedding(nn.Module):
     """The table stays in 16 bits; what is looked up is in single precision."""
 
     def __init__(self, table: torch.Tensor) -> None:
         super().__init__()
-        self.weight = nn.Parameter(table.to(torch.bfloat16), requires_grad=False)
+        self.weight = nn.Parameter(table.to(torch.bfloat16, copy=True), requires_grad=False)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         return nn.functional.embedding(ids, self.weight).float()
 
 
-class Weights:
-    """Tensors of a model folder by name. A file is mapped only while one of its tensors is read."""
-
-    def __init__(self, folder: Path) -> None:
-        from safetensors import safe_open
-
-        self._where: dict[str, Path] = {}
-        for path in sorted(folder.glob("*.safetensors")):
-            with safe_open(path, framework="pt") as tensors:
-                self._where.update(dict.fromkeys(tensors.keys(), path))
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._where
-
-    def __getitem__(self, name: str) -> torch.Tensor:
-        from safetensors import safe_open
-
-        if name not in self._where:
-            raise ModelCorrupt(f"the weights hold no {name}", file="", hint="Import the model again.")
-        with safe_open(self._where[name], framework="pt") as tensors:
-            found: torch.Tensor = tensors.get_tensor(name)
-        return found
-
-
 def load(folder: Path, tokenizer: Any) -> tuple[PreTrainedModel, Quality]:
     """The model of a folder in int8. Raises ModelCorrupt, QuantizationRefused (below the bar, or of another family)."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if config.model_type not in FAMILIES:
-        raise QuantizationRefused(
-            f"dynamic8 is not offered for models of the kind {config.model_type}.", hint="Choose nf4 or int8."
-        )
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+    model = empty(folder)
     with torch.inference_mode():
         quality = _fill(model, Weights(folder), tokenizer)
     if not quality.good:
@@ -146,19 +134,73 @@ def load(folder: Path, tokenizer: Any) -> tuple[PreTrainedModel, Quality]:
             f"the same next token in {quality.agreement:.0%} of cases.",
             hint="Choose nf4, int8 or none.",
         )
+    return _finished(model, folder), quality
+
+
+def load_stored(folder: Path) -> PreTrainedModel:
+    """The model of a folder that `quantizing` wrote in int8. Raises ModelCorrupt, QuantizationRefused."""
+    model: Any = empty(folder)
+    weights = Weights(folder)
+    body = model.get_decoder()
+    body.embed_tokens = _Embedding(weights["model.embed_tokens.weight"])
+    for number, layer in enumerate(body.layers):
+        prefix = f"model.layers.{number}."
+        for path, child in list(layer.named_modules()):
+            if isinstance(child, nn.Linear):
+                parent, _, last = path.rpartition(".")
+                setattr(layer.get_submodule(parent), last, _stored(f"{prefix}{path}.", weights))
+        _materialize(layer, prefix, weights)
+        layer.float()
+        give_back()
+    _materialize(body.norm, "model.norm.", weights)
+    body.norm.float()
+    model.lm_head = _stored("lm_head.", weights)
+    give_back()
+    return _finished(model, folder)
+
+
+def _stored(prefix: str, weights: Weights) -> DynamicLinear:
+    bias = weights.below(f"{prefix}bias").get("")
+    return DynamicLinear.of(weights[f"{prefix}weight"], weights[f"{prefix}{SCALES}"], bias)
+
+
+def empty(folder: Path) -> PreTrainedModel:
+    """The architecture without weights. Raises QuantizationRefused."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if config.model_type not in FAMILIES:
+        raise QuantizationRefused(
+            f"dynamic8 is not offered for models of the kind {config.model_type}.", hint="Choose nf4 or int8."
+        )
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config  # ours; the library must not act on it
+    with torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+    body = model.get_decoder()
+    body.rotary_emb = type(body.rotary_emb)(config=config)
+    config.tie_word_embeddings = False  # the head has its own, quantized copy
+    found: PreTrainedModel = model
+    return found
+
+
+def _finished(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     if (folder / "generation_config.json").is_file():
         from transformers import GenerationConfig
 
         model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
-    return model, quality
+    model.eval().requires_grad_(False)
+    return model
 
 
 def _fill(model: Any, weights: Weights, tokenizer: Any) -> Quality:
-    """Read, compare and quantize, one layer at a time."""
+    """Read, compare and quantize, one layer at a time; the head, which is the largest, while little else is there."""
     body = model.get_decoder()
-    body.rotary_emb = type(body.rotary_emb)(config=model.config)
+    head = weights.rows("lm_head.weight" if "lm_head.weight" in weights else "model.embed_tokens.weight")
+    model.lm_head = DynamicLinear(head, None)
+    give_back()
     body.embed_tokens = _Embedding(weights["model.embed_tokens.weight"])
-    ids = torch.tensor([tokenizer(_CALIBRATION, add_special_tokens=False)["input_ids"]])
+    ids = torch.tensor([tokenizer(_CALIBRATION, add_special_tokens=False)["input_ids"][:_LONGEST]])
     small = body.embed_tokens(ids)
     plain = small.to(weights["model.norm.weight"].dtype)
     positions = torch.arange(ids.shape[1])[None]
@@ -166,21 +208,14 @@ def _fill(model: Any, weights: Weights, tokenizer: Any) -> Quality:
     for number, layer in enumerate(body.layers):
         _materialize(layer, f"model.layers.{number}.", weights)
         plain = _run(body, layer, plain, positions, mask)
+        give_back()
         _quantize(layer)
         small = _run(body, layer, small, positions, mask)
     _materialize(body.norm, "model.norm.", weights)
     plain, small = plain[:, -_COMPARED:], small[:, -_COMPARED:]
     plain = body.norm(plain).float()
     body.norm.float()
-    tied = "lm_head.weight" not in weights
-    model.lm_head = DynamicLinear(weights["model.embed_tokens.weight" if tied else "lm_head.weight"], None)
-    model.config.tie_word_embeddings = False  # the head has its own, quantized copy
-    model.eval().requires_grad_(False)
-    return _compare(
-        plain[0],
-        model.lm_head(body.norm(small)[0]),
-        weights["model.embed_tokens.weight" if tied else "lm_head.weight"],
-    )
+    return _compare(plain[0], model.lm_head(body.norm(small)[0]), head)
 
 
 def _run(
@@ -198,7 +233,7 @@ def _run(
 def _materialize(module: nn.Module, prefix: str, weights: Weights) -> None:
     for owner, name in _parameters(module):
         path = f"{prefix}{_path(module, owner)}{name}"
-        owner.register_parameter(name, nn.Parameter(weights[path], requires_grad=False))
+        owner.register_parameter(name, nn.Parameter(weights[path].clone(), requires_grad=False))
 
 
 def _parameters(module: nn.Module) -> Iterator[tuple[nn.Module, str]]:
@@ -219,10 +254,12 @@ def _quantize(module: nn.Module) -> None:
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Linear):
                 setattr(parent, name, DynamicLinear(child.weight, child.bias))
+                del child
+                give_back()
     module.float()
 
 
-def _compare(states: torch.Tensor, quantized: torch.Tensor, head: torch.Tensor) -> Quality:
+def _compare(states: torch.Tensor, quantized: torch.Tensor, head: Rows) -> Quality:
     """`states` (positions, d) of the unquantized model against logits of the quantized one, the head in pieces."""
     logits = torch.cat([states @ head[at : at + _CHUNK].float().T for at in range(0, head.shape[0], _CHUNK)], 1)
     cosine = nn.functional.cosine_similarity(logits, quantized, dim=1).mean()

@@ -14,8 +14,10 @@ import torch
 from torch import nn
 
 from inference import quantization
-from inference.dynamic import FAMILIES, Weights
+from inference.dynamic import FAMILIES
+from inference.memory import give_back
 from inference.quantization import Quantization
+from inference.weights import Weights
 
 _PIECE = 2**17  # weights quantized at a time; a multiple of every block size
 
@@ -27,42 +29,56 @@ def suits(folder: Path) -> bool:
     """Whether the model of a folder is of a kind that is loaded here."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return config.model_type in FAMILIES and getattr(config, "quantization_config", None) is None
+    return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).model_type in FAMILIES
 
 
-def load(folder: Path, quantize: Quantization, device: str) -> PreTrainedModel:
-    """The model of a folder in nf4 or int8, embeddings and output head in 16 bits. Raises ModelCorrupt."""
-    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+def empty(folder: Path, quantize: Quantization, weights: Weights) -> PreTrainedModel:
+    """The model of a folder with quantized layers and no weights yet."""
+    from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
 
     settings = quantization.configuration(quantize)
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model = replace_with_bnb_linear(model, modules_to_not_convert=["lm_head"], quantization_config=settings)
-    weights = Weights(folder)
     if "lm_head.weight" not in weights:
         config.tie_word_embeddings = True
         model.tie_weights()
+    config.quantization_config = settings
+    found: PreTrainedModel = model
+    return found
+
+
+def load(folder: Path, quantize: Quantization, device: str) -> PreTrainedModel:
+    """The model of a folder in nf4 or int8, embeddings and output head in 16 bits; the folder holds it unquantized or
+    quantized as wanted. Raises ModelCorrupt."""
+    from transformers import GenerationConfig
+
+    weights = Weights(folder)
+    model: Any = empty(folder, quantize, weights)
+    stored = quantization.stored(folder) is not None
     parameters = dict(model.named_parameters())  # a tied head is not named twice
     # the largest first, while little else is in memory
     for name in sorted(parameters, key=lambda name: -parameters[name].numel()):
-        _place(model, name, weights[name], device)
-    if config.tie_word_embeddings:
+        if not (stored and _take(model, name, weights, device)):
+            place(model, name, weights[name], device)
+        give_back()
+    if model.config.tie_word_embeddings:
         model.tie_weights()
     body = model.get_decoder()
-    body.rotary_emb = type(body.rotary_emb)(config=config).to(device)
+    body.rotary_emb = type(body.rotary_emb)(config=model.config).to(device)
     if (folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
-    config.quantization_config = settings
     model.is_quantized = True
     setattr(model, "is_loaded_in_4bit" if quantize == "nf4" else "is_loaded_in_8bit", True)
     found: PreTrainedModel = model.eval().requires_grad_(False)
     return found
 
 
-def _place(model: nn.Module, name: str, value: torch.Tensor, device: str) -> None:
+def place(model: nn.Module, name: str, value: torch.Tensor, device: str) -> nn.Module:
     """Put one weight where it belongs, quantized when its layer is; the file is no longer mapped afterwards."""
     from bitsandbytes.nn.modules import Int8Params, Params4bit
 
@@ -79,6 +95,28 @@ def _place(model: nn.Module, name: str, value: torch.Tensor, device: str) -> Non
     else:
         new = nn.Parameter(value.to(device, torch.bfloat16, copy=True), requires_grad=False)
     setattr(owner, last, new)
+    return owner
+
+
+def _take(model: nn.Module, name: str, weights: Weights, device: str) -> bool:
+    """Put one weight that was quantized before where it belongs; False when its layer is not quantized."""
+    from bitsandbytes.nn.modules import Int8Params, Params4bit
+
+    path, _, last = name.rpartition(".")
+    owner = model.get_submodule(path)
+    old: Any = getattr(owner, last)
+    kinds: Any = (Params4bit, Int8Params)  # in parts without types
+    if isinstance(old, Params4bit):
+        state = weights.below(f"{name}.")
+        new = kinds[0].from_prequantized(weights[name].clone(), state, device=device, module=owner)
+    elif isinstance(old, Int8Params):
+        whole = weights[name].to(device, copy=True)
+        scales = weights[f"{path}.SCB"].to(device, copy=True)
+        new = kinds[1](whole, requires_grad=False, CB=whole, SCB=scales)
+    else:
+        return False
+    setattr(owner, last, new)
+    return True
 
 
 def _four_bits(value: torch.Tensor, kept: dict[str, Any]) -> nn.Parameter:

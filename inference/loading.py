@@ -7,6 +7,7 @@ what the model is asked. Weights are read from safetensors only and no code from
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from inference.dynamic import Quality
 
 HEADROOM = 1.3  # loading must never need more than this times the final size
+# what bitsandbytes and `dynamic` store beside a quantized weight
+_BESIDE = re.compile(r"\.weight\.|\.SCB$|\.weight_format$|\.weight_scale$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +65,56 @@ def free_bytes(device: str) -> int:
 
 
 def weight_counts(folder: Path) -> tuple[int, int]:
-    """(all parameters, those of embeddings and the output head), from the files' headers; nothing is loaded."""
-    from safetensors import safe_open
+    """(all parameters, those of embeddings and the output head), from the files' headers; nothing is loaded. Of weights
+    that are stored quantized the parameters count, not what they are packed in."""
+    from inference.weights import headers
 
+    found = headers(folder)
     total = embedding = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="numpy") as tensors:
-            for key in tensors.keys():  # noqa: SIM118 - not a mapping
-                count = prod(tensors.get_slice(key).get_shape())
-                total += count
-                if "embed" in key or "lm_head" in key:
-                    embedding += count
+    for key, (kind, shape) in found.items():
+        if _BESIDE.search(key):
+            continue
+        count = prod(shape) * (2 if kind == "U8" and f"{key}.absmax" in found else 1)
+        total += count
+        if "embed" in key or "lm_head" in key:
+            embedding += count
     if not total:
         raise ModelNotFound(f"{folder.name} holds no safetensors weights.")
     return total, embedding
 
 
+def needed_bytes(folder: Path, quantize: Quantization) -> int:
+    """Memory that loading takes at its worst, by a recipe or, where they are, as the weights are stored quantized."""
+    from inference.weights import headers, tensor_bytes
+
+    if quantization.stored(folder):
+        return int(tensor_bytes(headers(folder)) * HEADROOM)
+    return int(quantization.expected_bytes(*weight_counts(folder), quantize) * HEADROOM)
+
+
 def load(
     folder: Path, *, quantize: Quantization = "none", device: str | None = None, adapter: Path | None = None
 ) -> LoadedModel:
-    """Load a safetensors model folder (with a LoRA adapter on top, if given).
+    """Load a safetensors model folder (with a LoRA adapter on top, if given). Weights that are stored quantized are
+    loaded as they are; `quantize` may name their recipe, or none.
 
     Raises ModelNotFound, ModelCorrupt, OutOfMemory (before loading, when it cannot fit; or during),
     QuantizationRefused, ValueError.
     """
     device = device or default_device()
     quantization.check(quantize)
-    if quantize == "dynamic8" and device != "cpu":
-        raise QuantizationRefused("dynamic8 runs on the processor only.", hint="Choose none or nf4 on a GPU.")
     if not (folder / "config.json").is_file():
         raise ModelNotFound(f"{folder} holds no config.json.", hint="Name a model folder.")
-    needed = int(quantization.expected_bytes(*weight_counts(folder), quantize) * HEADROOM)
+    if (stored := quantization.stored(folder)) is not None:
+        if quantize not in {"none", stored}:
+            raise QuantizationRefused(
+                f"{folder.name} is stored as {stored} and cannot become {quantize}.",
+                hint="Quantize the model it was made from.",
+            )
+        quantize = stored
+    if quantize == "dynamic8" and device != "cpu":
+        raise QuantizationRefused("dynamic8 runs on the processor only.", hint="Choose none or nf4 on a GPU.")
+    needed = needed_bytes(folder, quantize)
     free = free_bytes(device)
     if needed > free:
         raise OutOfMemory(
@@ -114,13 +136,17 @@ def load(
         "trust_remote_code": False,
         "low_cpu_mem_usage": True,
     }
-    if (settings := quantization.configuration(quantize)) is not None:
+    if not stored and (settings := quantization.configuration(quantize)) is not None:
         options["quantization_config"] = settings
     quality: Quality | None = None
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model: PreTrainedModel
-        if quantize == "dynamic8":
+        if stored == "dynamic8":
+            from inference import dynamic
+
+            model = dynamic.load_stored(folder)
+        elif quantize == "dynamic8":
             from inference import dynamic
 
             model, quality = dynamic.load(folder, tokenizer)

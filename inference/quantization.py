@@ -6,8 +6,12 @@ bitsandbytes; torch's dynamic quantization (`inference.dynamic`). Knows recipes;
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from inference.errors import QuantizationRefused
 
 if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig
@@ -27,7 +31,7 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "none": Recipe("none", 16.0, "bfloat16, no quantization"),
     "int8": Recipe("int8", 8.1, "bitsandbytes LLM.int8(), outliers in 16 bits"),
-    "dynamic8": Recipe("dynamic8", 16.1, "int8 weights (twice) and activations on the processor, gated"),
+    "dynamic8": Recipe("dynamic8", 8.1, "int8 weights and activations on the processor"),
     "nf4": Recipe("nf4", 4.13, "bitsandbytes 4-bit NormalFloat with double quantization"),
 }
 
@@ -56,8 +60,39 @@ def configuration(quantization: Quantization) -> BitsAndBytesConfig | None:
     )
 
 
+def stored(folder: Path) -> Quantization | None:
+    """The recipe by which the weights of a folder are quantized already, as its config.json says; None: they are not.
+
+    Raises QuantizationRefused when it is none of these.
+    """
+    try:
+        body: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # the loader says what is wrong with the file
+    found = body.get("quantization_config") if isinstance(body, dict) else None
+    if not isinstance(found, dict):
+        return None
+    if found.get("quant_method") == "dynamic8":
+        return "dynamic8"
+    if found.get("load_in_8bit"):
+        return "int8"
+    if found.get("load_in_4bit") and found.get("bnb_4bit_quant_type") == "nf4":
+        return "nf4"
+    method = found.get("bnb_4bit_quant_type") or found.get("quant_method") or "an unknown recipe"
+    raise QuantizationRefused(
+        f"{folder.name} is quantized by {method}, which does not run here.",
+        hint="Import the unquantized model and quantize it here: manage.py models quantize.",
+    )
+
+
+def stored_settings(quantization: Quantization) -> dict[str, Any]:
+    """What config.json says of weights that are stored quantized."""
+    settings = configuration(quantization)
+    return {"quant_method": quantization} if settings is None else dict(settings.to_dict())
+
+
 def expected_bytes(parameters: int, embedding_parameters: int, quantization: Quantization) -> int:
     """Memory of the weights: linear layers by the recipe's bits, embeddings and norms in 16 bits."""
     linear = parameters - embedding_parameters
-    embeddings = embedding_parameters * (4 if quantization == "dynamic8" else 2)  # there the head has its own copies
+    embeddings = embedding_parameters * (3 if quantization == "dynamic8" else 2)  # there the head has a copy of its own
     return int(linear * RECIPES[quantization].bits / 8 + embeddings)
