@@ -1,9 +1,13 @@
 """Choosing the model that answers: checked, audited, and picked up by the running workers within seconds.
 
-Knows the store and the audit log. Loading is the workers' (`engines`), so this runs in any process.
+Knows the store and the audit log. Loading is the workers' (`engines`), so this runs in any process. A model is chosen
+on grounds: what was measured (`quality.gate` knows), or a reason for doing without.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
@@ -13,19 +17,42 @@ from assistant.audit import services as audit
 from assistant.errors import Invalid
 from assistant.models import ModelActivation
 
+if TYPE_CHECKING:
+    from inference.store import Manifest
+
 RECIPES = ("auto", "none", "nf4", "int8", "dynamic8")
 
 
-def activate(name: str, *, quantization: str = "auto") -> ModelActivation:
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """Why a model may answer: the golden run (its number) that measured it, or a person's reason. One of the two."""
+
+    evaluation: int = 0
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.evaluation and not self.reason:
+            raise ValueError("a model is activated on an evaluation or with a reason")
+
+
+def activate(name: str, *, quantization: str = "auto", grounds: Grounds) -> ModelActivation:
     """Choose an installed model after reading every one of its files again.
 
     Raises inference.errors.ModelNotFound, inference.errors.ModelCorrupt, errors.Invalid (an unknown recipe).
     """
+    check_recipe(quantization)
+    manifest = engines.store().verify(name)
+    return _choose(engine_of(manifest), name=name, digest=manifest.digest, quantization=quantization, grounds=grounds)
+
+
+def check_recipe(quantization: str) -> None:
+    """Raises errors.Invalid."""
     if quantization not in RECIPES:
         raise Invalid(f"The quantization must be one of {', '.join(RECIPES)}.")
-    manifest = engines.store().verify(name)
-    engine = "gguf" if manifest.kind == "gguf" else "transformers"
-    return _choose(engine, name=name, digest=manifest.digest, quantization=quantization)
+
+
+def engine_of(manifest: Manifest) -> str:
+    return "gguf" if manifest.kind == "gguf" else "transformers"
 
 
 def deactivate() -> ModelActivation:
@@ -45,7 +72,10 @@ def active_name() -> str:
     return "" if settings.ENGINE == "extractive" else settings.MODEL
 
 
-def _choose(engine: str, *, name: str = "", digest: str = "", quantization: str = "") -> ModelActivation:
+def _choose(
+    engine: str, *, name: str = "", digest: str = "", quantization: str = "", grounds: Grounds | None = None
+) -> ModelActivation:
+    detail = {"change": "activated", "engine": engine, "digest": digest, "quantization": quantization}
     with transaction.atomic():
         row = ModelActivation.objects.create(
             engine=engine, name=name, digest=digest, quantization=quantization, by=observability.current().actor
@@ -53,6 +83,7 @@ def _choose(engine: str, *, name: str = "", digest: str = "", quantization: str 
         audit.record(
             action="model.changed",
             target=("model", name or engine),
-            detail={"change": "activated", "engine": engine, "digest": digest, "quantization": quantization},
+            detail={**detail, "evaluation": grounds.evaluation if grounds else 0},
+            content={"reason": grounds.reason} if grounds and grounds.reason else None,
         )
     return row

@@ -220,6 +220,13 @@ def engine() -> Engine:
     return _switch.engine()
 
 
+def open_beside(name: str, quantization: str) -> Engine:
+    """An installed model beside the one that answers, to be measured; the caller closes it. Raises InferenceError."""
+    manifest = store().verify(name)
+    kind = "gguf" if manifest.kind == "gguf" else "transformers"
+    return _local(_Choice(0, kind, name, manifest.digest, quantization))
+
+
 def evidence_threshold() -> float:
     """The probability of "answerable" below which the product says the documents do not say."""
     if settings.EVIDENCE_THRESHOLD:

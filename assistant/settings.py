@@ -131,6 +131,7 @@ INSTALLED_APPS = [
     "assistant.accounts",
     "assistant.documents",
     "assistant.chat",
+    "assistant.quality",
     "assistant.api",
     "assistant.web",
 ]
@@ -211,6 +212,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_keepalive
 CELERY_TASK_DEFAULT_QUEUE = "ingestion"
 CELERY_TASK_ROUTES = {
     "assistant.chat.tasks.*": {"queue": "answers"},
+    "assistant.quality.tasks.run": {"queue": "answers"},
     "assistant.documents.tasks.*": {"queue": "ingestion"},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")
@@ -220,6 +222,7 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "retain-conversations": {"task": "assistant.chat.tasks.retain", "schedule": 3600.0},
     "record-refusals": {"task": "assistant.audit.tasks.refusals", "schedule": 30.0},
     "record-denials": {"task": "assistant.audit.tasks.denials", "schedule": 30.0},
+    "look-at-quality": {"task": "assistant.quality.tasks.look", "schedule": 60.0},
     "audit-checkpoint": {"task": "assistant.audit.tasks.checkpoint", "schedule": 60.0},
 }
 CELERY_TIMEZONE = "UTC"

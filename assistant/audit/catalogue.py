@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 3
-PINNED = {3: "38bf75a3bb37dfa5cd325852c20a4a4a8335fb40a92d5eb9b6dca3cac677f08a"}
+VERSION = 4
+PINNED = {
+    3: "38bf75a3bb37dfa5cd325852c20a4a4a8335fb40a92d5eb9b6dca3cac677f08a",
+    4: "96887b3e08be4b7ee8e968472d55cc56d089731ff59dc68aeacbba76026e7d0d",
+}
 OUTCOMES = ("intent", "success", "refused", "failed")
 
 
@@ -81,6 +84,13 @@ conversation.deleted        3 Conversation deleted
 conversation.erased         3 Conversation erased
 conversation.exported       4 Conversation exported
 model.changed               7 Model installed or chosen
+golden.changed              5 Golden set of questions changed
+golden.run                  2 Golden set asked
+golden.reference            5 Reference run of the golden set chosen
+golden.drifted              8 Answers became worse than the reference run
+questions.made              5 Question file made from documents or conversations
+questions.exported          6 Question file taken out for training
+questions.removed           4 Question file removed
 setting.changed             7 Setting changed
 vault.rotated               8 Keys wrapped anew under a new master key
 hold.placed                 6 Legal hold placed

@@ -167,6 +167,8 @@ assistant.chat.tasks.retain       conversation.erased,audit.content_erased
 assistant.chat.tasks.replay       answer.replayed
 assistant.documents.tasks.ingest  document.ready,document.failed,document.quarantined
 assistant.documents.tasks.sweep   -work
+assistant.quality.tasks.run       golden.run,golden.drifted
+assistant.quality.tasks.look      -work
 assistant.audit.tasks.checkpoint  audit.segment_sealed
 assistant.audit.tasks.refusals    egress.refused
 assistant.audit.tasks.denials     access.denied
@@ -181,18 +183,21 @@ create_token   token.issued
 create_user    account.created
 doctor         -reads
 erase_person   account.erased,conversation.erased,audit.content_erased
-evaluate       answer.asked,answer.refused
+evaluate       answer.asked,answer.refused,golden.changed,golden.run,golden.drifted
 export_person  account.exported
 hold           hold.placed,hold.lift_asked,hold.lifted
 ingest         document.uploaded,document.replaced
-models         model.changed
+models         model.changed,golden.run
 paths          -reads
 up             -host
 vault          vault.rotated,document.erased,account.erased,audit.content_erased,conversation.erased
 """
 
 # Words of the catalogue that nothing records: kept, since a log that holds them must stay readable.
-UNUSED = ("setting.changed", "team.deleted", "conversation.exported", "audit.query_saved", "audit.query_removed")
+UNUSED = (
+    *("setting.changed", "team.deleted", "conversation.exported", "audit.query_saved", "audit.query_removed"),
+    *("golden.reference", "questions.made", "questions.exported", "questions.removed"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ _COUNTS: dict[str, Q] = {
     "people": Q(action__in=["account.created", "account.changed", "account.disabled", "account.enabled"]),
     "openings": Q(action="audit.content_opened"),
     "exports": Q(action="audit.exported"),
+    "golden_runs": Q(action="golden.run", outcome="success"),
+    "drifted": Q(action="golden.drifted"),
     "verified": Q(action="audit.verified", outcome="success"),
     "verified_badly": Q(action="audit.verified", outcome="failed"),
 }
@@ -44,7 +46,7 @@ _TIMES = Case(
 _NOTABLE = (
     Q(action="audit.verified", outcome="failed")
     | Q(action__in=["audit.content_opened", "audit.pruned", "audit.exported", "document.unrestricted"])
-    | Q(action__in=["account.disabled", "setting.changed", "model.changed", "document.quarantined"])
+    | Q(action__in=["golden.drifted", "account.disabled", "setting.changed", "model.changed", "document.quarantined"])
 )
 
 

@@ -56,8 +56,8 @@ class Replay:
     now: tuple[str, str, str] = ("", "", "")
 
 
-class _Unheard(Publisher):
-    """Nobody follows a replay."""
+class Unheard(Publisher):
+    """Nobody follows: a replay, a question of the golden set."""
 
     def publish(self, event: str, data: Any, *, expire: int = 0) -> None:
         return
@@ -128,7 +128,7 @@ def replay(answer_id: UUID | str, *, tools: answering.Tools | None = None) -> Re
     tools = tools or answering.tools()
     row.owner.is_active = True  # in memory: whoever has left meanwhile asked it all the same
     again = replace(tools, searcher=_Recorded(detail, rows), threshold=detail.get("threshold", tools.threshold))
-    result = answering.again(row, tools=again, live=_Unheard(row.pk), boundary=detail.get("boundary", ""))
+    result = answering.again(row, tools=again, live=Unheard(row.pk), boundary=detail.get("boundary", ""))
     return _compared(row, result, replace(told, now=(result.engine, result.model, version.code())))
 
 

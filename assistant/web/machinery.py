@@ -19,12 +19,14 @@ from django.utils.translation import gettext, ngettext
 
 from assistant import activation, egress, engines
 from assistant import health as report
+from assistant.accounts.models import User
 from assistant.audit.models import AuditCheckpoint
 from assistant.chat.models import Answer, AnswerStatus
 from assistant.documents import proof
 from assistant.documents.models import DocumentVersion, Status
 from assistant.errors import Conflict, NotFound
 from assistant.models import ActivationState
+from assistant.quality import gate
 from inference.errors import InferenceError, ModelNotFound
 
 from . import wording
@@ -138,10 +140,12 @@ def _writer() -> ModelRow:
     )
 
 
-def activate(name: str, recipe: str) -> None:
-    """Choose an installed model; its files are read and checked first. Raises NotFound, Conflict, Invalid."""
+def activate(actor: User, name: str, recipe: str, reason: str) -> None:
+    """Choose an installed model on its evaluation, or with a reason; its files are read and checked first.
+
+    Raises NotFound, Conflict, Invalid."""
     with _told():
-        activation.activate(name, quantization=recipe)
+        gate.activate(actor=actor, name=name, quantization=recipe, reason=reason)
 
 
 def verify(name: str) -> int:

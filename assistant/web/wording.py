@@ -262,6 +262,8 @@ _DIGEST: dict[str, Any] = {
     "people": _("Changes of people"),
     "openings": _("Texts opened"),
     "exports": _("Exports of the log"),
+    "golden_runs": _("Runs of the golden set"),
+    "drifted": _("Alarms: answers became worse"),
     "verified": _("Verifications that held"),
     "verified_badly": _("Verifications that did not hold"),
 }

@@ -76,13 +76,13 @@ class Settings:
 
 # `--small`: minutes on a processor. The same questions and measures; sizes at which the margin can be seen there.
 SMALL = Settings(
-    vocabulary=2048,
-    context=128,
-    teacher=(6, 160, 448, 5, 5),
-    student=(2, 96, 256, 3, 3),
-    teacher_steps=800,
+    vocabulary=1024,
+    context=96,
+    teacher=(4, 128, 352, 4, 4),
+    student=(2, 64, 176, 2, 2),
+    teacher_steps=600,
     student_steps=300,
-    recovery_steps=100,
+    recovery_steps=60,
     batch=16,
     teacher_batch=16,
     seeds=3,

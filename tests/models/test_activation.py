@@ -13,6 +13,7 @@ from inference.config import GenerationOptions
 from inference.engines.base import GenerationRequest, Message, collect
 from inference.errors import ModelCorrupt, ModelNotFound
 
+WHY = activation.Grounds(reason="a test of the engine switch")
 REQUEST = GenerationRequest(
     "q", (), (Message("user", "How long?"),), options=GenerationOptions(max_new_tokens=60, max_thinking_tokens=60)
 )
@@ -32,7 +33,7 @@ def until(condition, seconds: float = 30.0) -> bool:
 @pytest.mark.django_db
 def test_choosing_is_checked_and_on_record(store):
     with observability.context(actor="user:7"):
-        row = activation.activate("tiny", quantization="none")
+        row = activation.activate("tiny", quantization="none", grounds=WHY)
     assert (row.engine, row.name, row.by, row.state) == ("transformers", "tiny", "user:7", ActivationState.CHOSEN)
     assert row.digest == store.manifest("tiny").digest
     event = AuditEvent.objects.get(action="model.changed")
@@ -46,12 +47,12 @@ def test_choosing_is_checked_and_on_record(store):
 @pytest.mark.django_db
 def test_what_cannot_be_activated_changes_nothing(store):
     with pytest.raises(ModelNotFound):
-        activation.activate("absent")
+        activation.activate("absent", grounds=WHY)
     with pytest.raises(Invalid):
-        activation.activate("tiny", quantization="q2")
+        activation.activate("tiny", quantization="q2", grounds=WHY)
     (store.folder("tiny") / "config.json").write_text("{}")
     with pytest.raises(ModelCorrupt):
-        activation.activate("tiny")
+        activation.activate("tiny", grounds=WHY)
     assert not ModelActivation.objects.exists()
     assert not AuditEvent.objects.filter(action="model.changed").exists()
 
@@ -59,7 +60,7 @@ def test_what_cannot_be_activated_changes_nothing(store):
 @pytest.mark.django_db(transaction=True)
 def test_a_running_worker_changes_to_the_model_and_back(store, switch):
     assert engines.engine().name == "extractive"
-    row = activation.activate("tiny", quantization="none")
+    row = activation.activate("tiny", quantization="none", grounds=WHY)
     assert until(lambda: engines.engine().name == "transformers")
     row.refresh_from_db()
     assert (row.state, row.problem) == (ActivationState.ACTIVE, "")
@@ -71,7 +72,7 @@ def test_a_running_worker_changes_to_the_model_and_back(store, switch):
 @pytest.mark.django_db(transaction=True)
 def test_a_running_answer_finishes_on_the_model_it_began_with(store, switch, monkeypatch):
     monkeypatch.setattr(engines, "RETIRE_SECONDS", 5.0)
-    activation.activate("tiny", quantization="none")
+    activation.activate("tiny", quantization="none", grounds=WHY)
     old = engines.engine()
     begun = old.stream(REQUEST, cancelled=never)
     first = next(begun)
@@ -82,7 +83,7 @@ def test_a_running_answer_finishes_on_the_model_it_began_with(store, switch, mon
 
 @pytest.mark.django_db(transaction=True)
 def test_a_model_that_cannot_be_loaded_leaves_quotations_and_says_why(store, switch, caplog):
-    row = activation.activate("tiny", quantization="none")
+    row = activation.activate("tiny", quantization="none", grounds=WHY)
     path = store.folder("tiny") / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert engines.engine().name == "extractive"
@@ -103,7 +104,7 @@ def test_asking_never_waits_for_a_model_that_is_being_loaded(store, switch, monk
         return load(choice)
 
     monkeypatch.setattr(engines, "_local", slowly)
-    activation.activate("tiny", quantization="none")
+    activation.activate("tiny", quantization="none", grounds=WHY)
     assert engines.engine().name == "extractive"
     assert engines.engine().name == "extractive"
     gate.set()

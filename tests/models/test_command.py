@@ -27,7 +27,7 @@ def changes() -> list[str]:
 def test_import_activate_deactivate_and_remove_are_on_record(store, qwen2_folder):
     models("import", str(qwen2_folder), "--name", "other", "--licence", "MIT")
     assert "other" in models("list")
-    models("activate", "other", "--quantization", "none")
+    models("activate", "other", "--quantization", "none", "--reason", "it is measured elsewhere")
     assert activation.active_name() == "other"
     with pytest.raises(CommandError, match="answers now"):
         models("remove", "other")

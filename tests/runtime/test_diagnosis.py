@@ -27,7 +27,7 @@ def test_an_installed_model_gets_the_recipe_that_suits_the_machine(store, monkey
 def test_an_activation_wins_over_the_settings_and_its_problem_is_told(store, settings):  # noqa: F811
     settings.ENGINE = "extractive"
     assert "extractive, by the settings" in models()["models.engine"].words
-    row = activation.activate("tiny", quantization="none")
+    row = activation.activate("tiny", quantization="none", grounds=activation.Grounds(reason="a test"))
     assert "transformers tiny, chosen by an administrator" in models()["models.engine"].words
     row.state, row.problem = ActivationState.FAILED, "model.safetensors differs"
     row.save()

@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from assistant import activation, egress, engines, observability
 from assistant.audit import services as audit
 from assistant.errors import AssistantError
+from assistant.quality import gate
 from inference.errors import InferenceError
 from inference.store import Manifest, pulling
 
@@ -44,6 +45,8 @@ class Command(BaseCommand):
         activating = actions.add_parser("activate", help="let this model answer; running workers change to it")
         activating.add_argument("name")
         activating.add_argument("--quantization", choices=activation.RECIPES, default="auto")
+        activating.add_argument("--evaluate", action="store_true", help="run the golden set on it first")
+        activating.add_argument("--reason", default="", help="why it may answer without an evaluation; recorded")
         actions.add_parser("deactivate", help="answer with quotations again")
         measuring = actions.add_parser("benchmark", help="speed, memory and nearness to the unquantized model")
         measuring.add_argument("name")
@@ -124,8 +127,22 @@ class Command(BaseCommand):
             self.stderr.write(f"{path}: {total} bytes")
 
     def _activate(self, options: dict[str, Any]) -> None:
-        row = activation.activate(options["name"], quantization=options["quantization"])
+        name, recipe = options["name"], options["quantization"]
+        if options["evaluate"]:
+            self._measured(name, recipe)
+        row = gate.activate(actor=None, name=name, quantization=recipe, reason=options["reason"])
         self.stdout.write(f"{row.name} ({row.quantization}) answers as soon as the workers have loaded it.")
+
+    def _measured(self, name: str, recipe: str) -> None:
+        """The golden set, asked of an installed model in this process; its figures stay on record."""
+        from assistant.quality import running
+
+        activation.check_recipe(recipe)
+        run = running.candidate(name, recipe, tell=self._asked)
+        self.stdout.write(json.dumps({"run": run.pk, "model": name, "recipe": recipe, **run.summary}))
+
+    def _asked(self, done: int, count: int) -> None:
+        self.stderr.write(f"{done} of {count} questions", ending="\n" if done == count else "\r")
 
     def _deactivate(self, options: dict[str, Any]) -> None:
         activation.deactivate()
