@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assistant.audit import chain, exported, exports, keys, outside, reading, services, triggers
+from assistant.audit import catalogue, chain, exported, exports, keys, outside, reading, services, triggers
 from assistant.audit.models import AuditCheckpoint, AuditContent, AuditEvent, AuditSegment
 from assistant.audit.verification import Checkpoint, Link, Segment, verify
 
@@ -383,7 +383,7 @@ def test_no_cell_of_the_table_starts_a_formula():
 def test_cef_lines_escape_what_would_forge_a_field():
     services.record(action="auth.refused", outcome="refused", target=("user", "x outcome=success\nCEF:0|"))
     (line,) = exports.cef_lines(reading.events())
-    assert line.startswith("CEF:0|Assistant|assistant|2|auth.refused|Sign-in refused|6|")
+    assert line.startswith(f"CEF:0|Assistant|assistant|{catalogue.VERSION}|auth.refused|Sign-in refused|6|")
     assert line.count("\n") == 1
     assert "x outcome\\=success\\nCEF:0|" in line
 
