@@ -15,7 +15,8 @@ SEVEN = (7_600_000_000, 1_090_000_000)  # parameters of Qwen2 7B, those of embed
         ("cuda:0", 16 * GIB, "nf4"),
         ("cuda:0", 4 * GIB, None),
         ("cpu", 64 * GIB, "dynamic8"),
-        ("cpu", 12 * GIB, "nf4"),
+        ("cpu", 12 * GIB, "dynamic8"),
+        ("cpu", 8 * GIB, "nf4"),
         ("cpu", 2 * GIB, None),
     ],
 )
