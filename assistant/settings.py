@@ -174,6 +174,7 @@ DATABASE_URL = env_or_file("DATABASE_URL", f"sqlite:///{DATA_DIR / 'assistant.sq
 DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=0)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}  # a file: threads lock it as they do for real
+    DATABASES["default"]["ENGINE"] = "assistant.backends.sqlite3"  # Django's, with a fairer wait for the write lock
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         # One writer at a time from the first statement: no deadlock on lock upgrade, audit sequence contiguous.

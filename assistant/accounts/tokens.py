@@ -11,13 +11,13 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from assistant.audit import services as audit
-from assistant.audit.patience import patience
+from assistant.audit.patience import short_transaction
 from assistant.errors import Conflict, Invalid, PermissionRefused
 from assistant.guardrails import sanitize
 
@@ -98,7 +98,10 @@ def _note_use(token: ApiToken, now: datetime) -> None:
     """A convenience for the owner: when the database is busy or read-only the request goes on without it."""
     stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - _USE_NOTED_EVERY)
     try:
-        with patience(milliseconds=100), transaction.atomic():
+        with short_transaction(milliseconds=100) as bounds:
+            if bounds:
+                with connection.cursor() as cursor:
+                    cursor.execute(bounds)
             ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
     except DatabaseError:
         return

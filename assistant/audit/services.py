@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,23 @@ from assistant.errors import AuditUnavailable
 
 from . import catalogue, chain, keys, outside
 from .models import AuditCheckpoint, AuditContent, AuditEvent, AuditSegment
-from .patience import patience
+from .patience import short_transaction
 from .verification import CLOCK_MOVED, Checkpoint
 
 PATIENCE_MS = 2000  # an intent answers within 2.5 s, whatever the database does
 CHECKPOINT_EVERY = 1000  # events; and once a minute, see tasks
 SEGMENT_EVENTS = 10_000
 _LOCK = 0x61756469
+_TAKE_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK})"
+_READ_END = "SELECT seq, digest, at FROM audit_auditevent ORDER BY seq DESC LIMIT 1"
+_COLUMNS = tuple(field.attname for field in AuditEvent._meta.concrete_fields)
+_INSERT = (
+    f"INSERT INTO audit_auditevent ({', '.join(_COLUMNS)}) "  # noqa: S608 (names of our own columns)
+    f"VALUES ({', '.join(['%s'] * len(_COLUMNS))})"
+)
+_INSERT_CONTENT = "INSERT INTO audit_auditcontent (event_id, salt, ciphertext) VALUES (%s, %s, %s)"
+# A commit that waits for the disk, and with it for everything written before (an empty message: no table is touched).
+_FLUSH = "SELECT pg_logical_emit_message(true, 'assistant.audit', '')"
 _SMALL_SKEW = timedelta(seconds=2)  # hosts' clocks differ a little; the log's time never runs backwards for that
 
 
@@ -57,8 +67,10 @@ def intent(
     through by Django, see `transaction.atomic(durable=True)`).
     """
     try:
-        with patience(milliseconds=PATIENCE_MS), transaction.atomic(durable=True):
-            event = _append(action=action, outcome="intent", target=target, detail=detail, content=content)
+        with short_transaction(milliseconds=PATIENCE_MS, durable=True) as bounds:
+            event = _append(
+                action=action, outcome="intent", target=target, detail=detail, content=content, bounds=bounds
+            )
             transaction.on_commit(partial(_after_commit, event))
         return event
     except (DatabaseError, OSError) as error:
@@ -78,8 +90,10 @@ def record(
     `detail` holds ids, counts and digests; texts go to `content`, which is encrypted, apart and erasable.
     """
     try:
-        with patience(milliseconds=PATIENCE_MS), transaction.atomic():
-            event = _append(action=action, outcome=outcome, target=target, detail=detail, content=content)
+        with short_transaction(milliseconds=PATIENCE_MS) as bounds:
+            event = _append(
+                action=action, outcome=outcome, target=target, detail=detail, content=content, bounds=bounds
+            )
             # The change will be committed by then: a head that cannot be written is logged, and the next one tells.
             transaction.on_commit(partial(_after_commit, event), robust=True)
         return event
@@ -94,6 +108,7 @@ def _append(
     target: tuple[str, str] | None,
     detail: dict[str, Any] | None,
     content: dict[str, str] | None,
+    bounds: str,
 ) -> AuditEvent:
     if action not in catalogue.ACTIONS:
         raise ValueError(f"“{action}” is not in the audit catalogue")
@@ -104,8 +119,7 @@ def _append(
     texts: dict[str, str] = chain.normalise(content or {})
     derived = current_keys()
     salt = keys.new_salt() if texts else b""
-    lock()
-    last = AuditEvent.objects.order_by("-seq").values_list("seq", "digest", "at").first()
+    last = _locked_end(bounds)
     seq, previous = (last[0] + 1, last[1]) if last else (1, chain.GENESIS)
     at = timezone.now()
     if last and at < last[2]:
@@ -132,9 +146,7 @@ def _append(
     )
     event.digest = chain.digest(to_record(event))
     event.mac = chain.mac(derived.mac, event.digest)
-    event.save(force_insert=True)
-    if texts:
-        AuditContent.objects.create(event=event, salt=salt, ciphertext=keys.encrypt(derived, seq=seq, content=texts))
+    _insert(event, salt, keys.encrypt(derived, seq=seq, content=texts) if texts else b"", last=bool(bounds))
     return event
 
 
@@ -148,7 +160,51 @@ def lock() -> None:
     """One writer at a time, until the transaction ends. SQLite has it already (BEGIN IMMEDIATE)."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            cursor.execute(_TAKE_LOCK)
+
+
+# Every writer waits for the one that holds the lock, so the statements under it are written out: the ORM takes longer
+# to put one together than the database to run it. On PostgreSQL those that need no answer in between travel together,
+# and an event that is a transaction of its own is flushed after the lock is free, together with those of other
+# writers. It is durable when the statement returns all the same, and nobody's event can outlive the one it continues:
+# the write-ahead log keeps their order.
+
+
+def _locked_end(bounds: str) -> tuple[int, str, datetime] | None:
+    """Number, digest and time of the last event, read under the lock; None when there is none."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            early = "SET LOCAL synchronous_commit = off;" if bounds else ""
+            # A statement sees what was committed before it began: the reading has to be one of its own, after the lock.
+            cursor.execute(f"{bounds} {early} {_TAKE_LOCK}; {_READ_END}")
+            while cursor.nextset():
+                pass
+        else:
+            cursor.execute(_READ_END)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    seq, digest, at = row
+    return seq, digest, at if at.tzinfo else at.replace(tzinfo=UTC)  # SQLite keeps UTC without saying so
+
+
+def _insert(event: AuditEvent, salt: bytes, ciphertext: bytes, *, last: bool) -> None:
+    """Store the event and its text. `last`: nothing else belongs to this transaction on PostgreSQL, so that it can
+    be committed and flushed on the same way; Django's own commit then finds nothing to do."""
+    values: list[Any] = [getattr(event, name) for name in _COLUMNS]
+    values[_COLUMNS.index("at")] = connection.ops.adapt_datetimefield_value(event.at)
+    values[_COLUMNS.index("detail")] = connection.ops.adapt_json_value(event.detail, None)
+    statements = [(_INSERT, values)]
+    if ciphertext:
+        statements.append((_INSERT_CONTENT, [event.seq, salt, ciphertext]))
+    with connection.cursor() as cursor:
+        if last:
+            together = "; ".join([*(statement for statement, _ in statements), "COMMIT", _FLUSH])
+            cursor.execute(together, [value for _, many in statements for value in many])
+        else:
+            for statement, many in statements:
+                cursor.execute(statement, many)
+    event._state.adding, event._state.db = False, connection.alias
 
 
 def _short(text: str, limit: int) -> str:

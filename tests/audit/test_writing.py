@@ -191,6 +191,37 @@ def test_a_silent_server_is_hung_up_on_and_the_next_request_works():
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("write", [services.intent, services.record])
+def test_an_event_is_flushed_to_the_write_ahead_log_when_it_returns(write):
+    """Its commit does not wait for the disk under the lock; the statement that carries it does, after it."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite waits for the disk in its commit")
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = on")  # the server of the tests has it off
+        for number in range(20):
+            cursor.execute("SELECT pg_current_wal_insert_lsn()")
+            before = cursor.fetchone()[0]
+            write(action="answer.asked", detail={"n": number}, content={"question": "q" * 2000})
+            cursor.execute("SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), %s)", [before])
+            assert cursor.fetchone()[0] > 2000  # the event and its text lie between
+    assert AuditContent.objects.count() == 20
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refused_event_leaves_no_trace_and_the_connection_works(monkeypatch):
+    services.record(action="auth.sign_in")
+    with monkeypatch.context() as patch:
+        patch.setattr(services.keys, "encrypt", lambda *_, **__: b"\0" * 9)
+        patch.setattr(services, "_INSERT_CONTENT", "INSERT INTO audit_nothing VALUES (%s, %s, %s)")
+        for write in (services.intent, services.record):
+            with pytest.raises(AuditUnavailable):
+                write(action="answer.asked", content={"question": "q"})
+    assert AuditEvent.objects.count() == 1
+    assert services.record(action="auth.sign_out", content={"reason": "r"}).seq == 2
+    assert AuditContent.objects.get().event_id == 2
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_read_only_database_refuses():
     statement = {"sqlite": "PRAGMA query_only = ", "postgresql": "SET default_transaction_read_only = "}[
         connection.vendor

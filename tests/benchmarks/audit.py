@@ -1,11 +1,13 @@
 """Writing to the audit log from many processes, and walking a long one.
 
     python -m tests.benchmarks.audit [--processes N] [--seconds S] [--rounds N] [--databases sqlite,postgresql]
-                                     [--events N]
+                                     [--events N] [--former DIR]
 
 - append: every process records events as fast as it can, each in a transaction of its own, on a durable database
   (SQLite with synchronous=FULL; PostgreSQL with fsync and synchronous_commit). The baseline `plain` inserts the same
   columns into a table without chain, lock, trigger or head file, through the same connection, in turns with ours.
+  `--former DIR` names a checkout of an earlier commit with the same tables (`git worktree add DIR COMMIT`): its code
+  writes to the same log, in turns with ours, and `over_former` is ours over it.
 - verify: `--events` events in SQLite are walked by `reading.verify_log` in a process of its own. The baseline `read`
   fetches the same rows the same way and checks nothing. 0 leaves this out.
 
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--databases", default="sqlite,postgresql")
     parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--former", type=Path, help="checkout of an earlier commit to compare with")
     parser.add_argument("--worker", choices=["ours", "plain", "verify", "read", "fill"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -56,14 +59,20 @@ def main() -> None:
             environment = _environment(data, url)
             _manage(environment, "migrate", "--verbosity", "0")
             rounds: dict[str, list[dict[str, Any]]] = {"ours": [], "plain": []}
+            if options.former:
+                rounds["former"] = []
             for _ in range(options.rounds):
-                for kind in rounds:
-                    rounds[kind].append(_together(environment, kind, options.processes, options.seconds))
+                for kind, found in rounds.items():
+                    tree, worker = (options.former, "ours") if kind == "former" else (ROOT, kind)
+                    found.append(_together(environment, worker, options.processes, options.seconds, tree))
             _manage(environment, "audit_verify")
-            found = {kind: _summed(many) for kind, many in rounds.items()}
-            found["ratio"] = round(found["ours"]["per_second"] / max(found["plain"]["per_second"], 0.1), 3)
-            result[name] = found
-            print(f"{name}: {json.dumps(found)}", flush=True)
+            told: dict[str, Any] = {kind: _summed(many) for kind, many in rounds.items()}
+            ours = told["ours"]["per_second"]
+            told["ratio"] = round(ours / max(told["plain"]["per_second"], 0.1), 3)
+            if options.former:
+                told["over_former"] = round(ours / max(told["former"]["per_second"], 0.1), 2)
+            result[name] = told
+            print(f"{name}: {json.dumps(told)}", flush=True)
     if options.events:
         result["verify"] = measure_verify(options.events)
     print(json.dumps(result))
@@ -89,11 +98,13 @@ def _manage(environment: dict[str, str], *arguments: str) -> None:
     subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment, check=True)
 
 
-def _start(environment: dict[str, str], kind: str, seconds: float, events: int = 0) -> subprocess.Popen[str]:
+def _start(
+    environment: dict[str, str], kind: str, seconds: float, events: int = 0, tree: Path = ROOT
+) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.benchmarks.audit", "--worker", kind, "--seconds", str(seconds)]
     return subprocess.Popen(
         [*command, "--events", str(events)],
-        cwd=ROOT,
+        cwd=tree,
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -113,8 +124,8 @@ def _alone(environment: dict[str, str], kind: str, events: int) -> dict[str, Any
     return _told(_start(environment, kind, 0, events))
 
 
-def _together(environment: dict[str, str], kind: str, processes: int, seconds: float) -> dict[str, Any]:
-    started = [_start(environment, kind, seconds) for _ in range(processes)]
+def _together(environment: dict[str, str], kind: str, processes: int, seconds: float, tree: Path) -> dict[str, Any]:
+    started = [_start(environment, kind, seconds, tree=tree) for _ in range(processes)]
     for process in started:
         assert process.stdout is not None
         process.stdout.readline()  # ready
