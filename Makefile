@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 USE_HUB_KERNELS=NO
 
-.PHONY: up test test-offline install lock
+.PHONY: up test test-offline test-gguf gguf install lock
 
 up: $(VENV)/.installed
 	@exec $(BIN)/python manage.py up --host $(HOST) --port $(PORT)
@@ -21,6 +21,12 @@ test: $(VENV)/.installed-test
 # The whole product in a network namespace without a route, every outward call traced (minutes; strace, iproute2)
 test-offline: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest tests/runtime/test_offline.py -s
+
+# The GGUF engine, on llama.cpp itself (compiled here in minutes; cmake and a C++ compiler), and then its tests
+test-gguf: $(VENV)/.installed-test $(VENV)/.installed-gguf
+	@$(BIN)/python -m pytest tests/inference/gguf tests/models/test_gguf.py
+
+gguf: $(VENV)/.installed-gguf
 
 install: $(VENV)/.installed
 
@@ -42,6 +48,12 @@ $(VENV)/.installed: $(VENV)/.python deploy/requirements.txt
 $(VENV)/.installed-test: $(VENV)/.installed deploy/requirements-test.txt
 	@echo "Installing what the tests need"
 	@$(PIP) install --no-deps --requirement deploy/requirements-test.txt
+	@touch $@
+
+$(VENV)/.installed-gguf: $(VENV)/.installed deploy/requirements-gguf.txt
+	@command -v cmake >/dev/null && command -v c++ >/dev/null || { echo "cmake and a C++ compiler are needed; on Debian: apt install cmake g++"; exit 1; }
+	@echo "Compiling llama.cpp for this machine"
+	@$(PIP) install --no-deps --requirement deploy/requirements-gguf.txt
 	@touch $@
 
 lock:

@@ -42,6 +42,8 @@ def activate(name: str, *, quantization: str = "auto", grounds: Grounds) -> Mode
     """
     check_recipe(quantization)
     manifest = engines.store().verify(name)
+    if manifest.kind == "gguf" and quantization != "auto":
+        raise Invalid(f"{name} is a GGUF file and runs as it was quantized; the quantization must be auto.")
     return _choose(engine_of(manifest), name=name, digest=manifest.digest, quantization=quantization, grounds=grounds)
 
 

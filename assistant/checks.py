@@ -19,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from assistant import rates
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
-ENGINES = {"extractive", "auto", "transformers", "remote"}
+ENGINES = {"extractive", "auto", "transformers", "gguf", "remote"}
 QUANTIZATIONS = {"auto", "none", "int8", "nf4", "dynamic8"}
 
 
@@ -62,9 +62,9 @@ def _site() -> Iterator[CheckMessage]:
         )
     if settings.ENGINE not in ENGINES:
         yield Error(f"ENGINE={settings.ENGINE!r} is not known.", hint=f"One of {sorted(ENGINES)}.", id="assistant.E004")
-    if settings.ENGINE == "transformers" and not settings.MODEL:
+    if settings.ENGINE in {"transformers", "gguf"} and not settings.MODEL:
         yield Error(
-            "ENGINE=transformers needs a model.",
+            f"ENGINE={settings.ENGINE} needs a model.",
             hint="manage.py models import PATH --name NAME, then MODEL=NAME.",
             id="assistant.E011",
         )

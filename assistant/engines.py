@@ -130,7 +130,7 @@ def _newest() -> _Choice:
         return _Choice(row.pk, row.engine, row.name, row.digest, row.quantization)
     kind = settings.ENGINE
     if kind == "auto":
-        kind = "transformers" if settings.MODEL else "extractive"
+        kind = "transformers" if settings.MODEL else "extractive"  # or gguf: the model's files decide, see _local
     return _Choice(0, kind, settings.MODEL, "", settings.QUANTIZATION)
 
 
@@ -168,9 +168,13 @@ def _local(choice: _Choice) -> Engine:
     manifest = models.verify(choice.model)
     if choice.digest and manifest.digest != choice.digest:
         raise ModelCorrupt(f"{choice.model} is not the model that was activated.", hint="Activate it again.")
-    if manifest.kind == "gguf":
-        raise EngineUnavailable("GGUF models cannot run here yet.", hint="Import the model as safetensors.")
     folder = models.folder(choice.model)
+    if manifest.kind == "gguf":
+        from inference.engines.gguf import GgufEngine
+
+        return GgufEngine(folder, template_sha256=manifest.template_sha256)
+    if choice.engine == "gguf":
+        raise EngineUnavailable(f"{choice.model} is no GGUF model.", hint="Set ENGINE=transformers or auto.")
     if choice.quantization == "auto":
         return engine_for(loading.load_suitable(folder))
     return engine_for(loading.load(folder, quantize=cast("Quantization", choice.quantization)))

@@ -349,7 +349,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 DEMO = env_bool("DEMO", True)  # load the demo company when the database is empty
 
 # Answers
-# extractive; transformers (MODEL on this machine); remote (REMOTE_URL); auto: transformers when MODEL is set
+# extractive; transformers or gguf (MODEL on this machine); remote (REMOTE_URL); auto: what MODEL is, when it is set
 ENGINE = env("ENGINE", "extractive")
 MODEL = env("MODEL")  # a name from `manage.py models list`
 QUANTIZATION = env("QUANTIZATION", "nf4")  # auto, none, int8, nf4 or dynamic8 (inference.quantization)

@@ -1,4 +1,5 @@
-"""Write deploy/requirements.txt and requirements-test.txt: every package at the version a fresh resolution gives.
+"""Write deploy/requirements.txt, requirements-gguf.txt and requirements-test.txt: every package at the version a fresh
+resolution gives.
 
 Run by hand (`make lock`) after changing the dependencies of pyproject.toml. Works in a temporary environment.
 """
@@ -34,11 +35,15 @@ def main() -> None:
         pip("install", *project["dependencies"])
         pip("install", "--no-deps", *WITHOUT_DEPENDENCIES)
         product = frozen(pip("freeze"))
+        pip("install", *project["optional-dependencies"]["gguf"])
+        llama = frozen(pip("freeze"))
+        pip("uninstall", "--yes", *[line.partition("==")[0] for line in llama if line not in product])
         pip("install", *project["optional-dependencies"]["test"])
         everything = frozen(pip("freeze"))
-    if missing := [line for line in product if line not in everything]:
-        sys.exit(f"The test packages change the product's: {missing}")
+    if missing := [line for line in product if line not in everything or line not in llama]:
+        sys.exit(f"The test packages or llama.cpp change the product's: {missing}")
     write("requirements.txt", product)
+    write("requirements-gguf.txt", [line for line in llama if line not in product])
     write("requirements-test.txt", [line for line in everything if line not in product])
 
 

@@ -122,7 +122,11 @@ def _answering() -> Iterator[Finding]:
         yield Finding("models.engine", "error", f"Engine: {chosen}, {where}, cannot answer.", row.problem)
     else:
         yield Finding("models.engine", "good", f"Engine: {chosen}, {where}.")
-    manifests = [manifest for manifest in engines.store().manifests() if manifest.kind == "safetensors"]
+    installed = list(engines.store().manifests())
+    for manifest in installed:
+        if manifest.kind == "gguf":
+            yield _llama(manifest.name)
+    manifests = [manifest for manifest in installed if manifest.kind == "safetensors"]
     if not manifests:
         return
     device = loading.default_device()
@@ -136,6 +140,28 @@ def _answering() -> Iterator[Finding]:
         found = advice.advise(*counts, device=device, free=free)
         level: Level = "good" if found.quantization else "warning"
         yield Finding(f"models.recipe.{manifest.name}", level, f"{manifest.name} on {device}: {found.words}")
+
+
+def _llama(name: str) -> Finding:
+    """Whether an installed GGUF model could answer here, and what stands in its way."""
+    from inference.engines import gguf, llama
+    from inference.errors import InferenceError
+
+    found = f"models.recipe.{name}"
+    free = psutil.virtual_memory().available
+    try:
+        header, size = gguf.inspect(engines.store().folder(name))
+        planned = gguf.plan(header, weight_bytes=size, free=free)
+    except InferenceError as error:
+        return Finding(found, "warning", f"{name}: {error}", error.hint)
+    if why := llama.missing():
+        return Finding(found, "warning", f"{name} cannot answer; auto leaves it to quotations: {why}", llama.HINT)
+    words = (
+        f"{name} by llama.cpp: {header.quantization} as imported, "
+        f"{planned.options.rows} answers at once in {planned.cells} tokens "
+        f"({planned.needed / 2**30:.1f} of {free / 2**30:.1f} GiB free)."
+    )
+    return Finding(found, "good", words)
 
 
 def _services() -> Iterator[Finding]:

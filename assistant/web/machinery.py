@@ -58,6 +58,7 @@ class ModelRow:
     licence: str = ""
     imported_at: datetime | None = None
     digest: str = ""
+    recipes: tuple[str, ...] = ()  # quantizations it can be activated with
 
 
 def parts(found: Iterable[report.Part]) -> list[PartRow]:
@@ -178,6 +179,7 @@ def installed_models() -> list[ModelRow]:
             licence=manifest.licence,
             imported_at=parse_datetime(manifest.imported_at),
             digest=manifest.digest,
+            recipes=("auto",) if manifest.kind == "gguf" else activation.RECIPES,
         )
         for manifest in engines.store().manifests()
     ]

@@ -23,7 +23,6 @@ def models(request: HttpRequest) -> HttpResponse:
     context = {
         "active": machinery.active_models(),
         "installed": machinery.installed_models(),
-        "recipes": activation.RECIPES,
         "quotations": not activation.active_name(),
     }
     return render(request, "web/models.html", context)

@@ -19,8 +19,8 @@ from inference.engines.base import Delta, Finish, FinishReason, GenerationReques
 from inference.engines.decoding import Sampler
 from inference.engines.lookup import MOST, Lookup
 from inference.engines.prefixes import Prefixes
-from inference.engines.rows import RowRunner
-from inference.engines.transcript import Transcript, render
+from inference.engines.rows import RowRunner, Runner
+from inference.engines.transcript import Codec, HubCodec, Transcript
 from inference.errors import EngineUnavailable, InferenceError, OutOfMemory
 
 if TYPE_CHECKING:
@@ -108,15 +108,19 @@ class BatchingEngine:
     needs_prompt = True
 
     def __init__(self, loaded: LoadedModel, options: BatchOptions | None = None) -> None:
-        self.model = f"{loaded.name} ({loaded.quantization})"
-        self._loaded: LoadedModel | None = loaded
+        options = options or options_for(loaded.device)
+        self._begin(f"{loaded.name} ({loaded.quantization})", HubCodec(loaded), _runner(loaded, options), options)
+
+    def _begin(self, model: str, codec: Codec, runner: Runner, options: BatchOptions) -> None:
+        self.model = model
+        self._codec: Codec | None = codec
+        self._device = runner.device
         self._changed = threading.Condition()
         self._waiting: list[_Job] = []
         self._turn = 0
         self._turns: dict[str, int] = {}  # caller -> number of the last turn, oldest first
-        options = options or options_for(loaded.device)
-        self._batch = _Batch(_runner(loaded, options), options)
-        self._thread = threading.Thread(target=self._serve, name=f"model {loaded.name}", daemon=True)
+        self._batch = _Batch(runner, options)
+        self._thread = threading.Thread(target=self._serve, name=f"model {codec.name}", daemon=True)
         self._thread.start()
 
     @property
@@ -130,10 +134,10 @@ class BatchingEngine:
         return len(self._batch.jobs), len(self._waiting)
 
     def count_tokens(self, text: str) -> int:
-        return len(self._live().tokenizer(text, add_special_tokens=False)["input_ids"])
+        return len(self._live().encode(text))
 
     def prompt(self, messages: tuple[Message, ...]) -> str:
-        return render(self._live(), messages)
+        return self._live().render(messages)
 
     def stream(self, request: GenerationRequest, *, cancelled: Callable[[], bool]) -> Iterator[Delta | Finish]:
         """Yield deltas, then one Finish. Raises PromptTooLong, OutOfMemory, EngineUnavailable (closed)."""
@@ -163,25 +167,25 @@ class BatchingEngine:
 
     def close(self) -> None:
         with self._changed:
-            self._loaded = None
+            self._codec = None
             self._changed.notify_all()
         self._thread.join()
 
-    def _live(self) -> LoadedModel:
-        if self._loaded is None:
+    def _live(self) -> Codec:
+        if self._codec is None:
             raise EngineUnavailable("The model was unloaded.", hint="Ask again; the active model answers.")
-        return self._loaded
+        return self._codec
 
     def _submit(self, request: GenerationRequest) -> _Job:
         began = time.monotonic()
-        loaded, options = self._live(), request.options
-        transcript = Transcript(loaded, request.messages, options)
+        options = request.options
+        transcript = Transcript(self._live(), request.messages, options)
         greedy = options.temperature == 0.0
         job = _Job(
             request,
             transcript,
             began + options.deadline_s if options.deadline_s else None,
-            None if greedy else Sampler(options, loaded.device),
+            None if greedy else Sampler(options, self._device),
             list(transcript.prompt),
             Lookup(transcript.prompt) if greedy else None,
         )
@@ -202,7 +206,7 @@ class BatchingEngine:
                     self._batch.step()
         finally:
             with self._changed:
-                self._loaded = None
+                self._codec = None
                 for job in (*self._waiting, *self._batch.jobs):
                     job.out.put(_Piece([], 0, error=EngineUnavailable("The model was unloaded.", hint="Ask again.")))
                 self._waiting.clear()
@@ -211,7 +215,7 @@ class BatchingEngine:
     def _admit(self) -> bool:
         """Wait until there is work, and let in what fits; False when the engine was closed."""
         with self._changed:
-            while self._loaded is not None:
+            while self._codec is not None:
                 self._waiting = [job for job in self._waiting if not _ended(job)]
                 while self._waiting and self._batch.fits(job := self._fairest()):
                     self._waiting.remove(job)
@@ -252,7 +256,7 @@ class _Batch:
     """The rows under way, only ever touched by the engine's thread. `jobs[i]` runs in row i; answers that are being
     written come before prompts that are being read."""
 
-    def __init__(self, runner: RowRunner, options: BatchOptions) -> None:
+    def __init__(self, runner: Runner, options: BatchOptions) -> None:
         self._runner = runner
         self._options = options
         self._prefixes = Prefixes(options.prefix_bytes)
@@ -276,9 +280,7 @@ class _Batch:
         return len(jobs) <= self._options.rows and self._bytes(jobs) <= self._options.cache_bytes
 
     def _bytes(self, jobs: list[_Job]) -> int:
-        """Every row is as long as the longest."""
-        longest = max(job.transcript.most for job in jobs) + MOST
-        return len(jobs) * longest * self._runner.cache.token_bytes
+        return self._runner.cache.room([job.transcript.most + MOST for job in jobs])
 
     def join(self, job: _Job) -> None:
         cache = self._runner.cache
@@ -290,8 +292,8 @@ class _Batch:
         if found := self._prefixes.find(job.request.cache_key, job.pending):
             kept, tokens = found
             cache.reserve(row + 1, tokens)
-            cache.copy_in(row, kept, tokens)
-            job.fed, job.pending = job.pending[:tokens], job.pending[tokens:]
+            if cache.copy_in(row, kept, tokens):
+                job.fed, job.pending = job.pending[:tokens], job.pending[tokens:]
         self._sort(row)
 
     def step(self) -> None:
@@ -305,7 +307,7 @@ class _Batch:
                 self._read()
             if self._writing:
                 self._write()
-        except OutOfMemoryError:
+        except (OutOfMemoryError, OutOfMemory):
             cuda.empty_cache()
             # the newest gives way; what it had is asked for again by the product, the others go on
             error = OutOfMemory("The answer does not fit into memory.", hint="Ask again.")

@@ -10,7 +10,7 @@ were more positions, so keys and values are never repeated (transformers' sdpa r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inference.errors import EngineUnavailable
 
@@ -102,6 +102,10 @@ class RowCache:
         """Memory of one token in one row."""
         return 2 * self._layers * self._heads * self._size * int(self._dtype.itemsize)
 
+    def room(self, lengths: list[int]) -> int:
+        """Memory of rows of these lengths: every row is as long as the longest."""
+        return len(lengths) * max(lengths) * self.token_bytes
+
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, tokens) allocated."""
@@ -156,10 +160,11 @@ class RowCache:
         """The first `tokens` tokens of a row, as memory of its own."""
         return self._live()[:, :, row, :, :tokens].clone()
 
-    def copy_in(self, row: int, kept: torch.Tensor, tokens: int) -> None:
-        """Begin a row with the first `tokens` tokens of what `copy_out` gave."""
+    def copy_in(self, row: int, kept: torch.Tensor, tokens: int) -> bool:
+        """Begin a row with the first `tokens` tokens of what `copy_out` gave; False: the row stays empty."""
         self._live()[:, :, row, :, :tokens] = kept[..., :tokens, :]
         self.lengths[row] = tokens
+        return True
 
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any
@@ -177,6 +182,34 @@ class RowCache:
         if self.kv is None:
             raise EngineUnavailable("No row was reserved.")
         return self.kv
+
+
+class Cache(Protocol):
+    """What the batch needs of a cache, whoever keeps it; see RowCache."""
+
+    limit: int
+    lengths: list[int]
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    def room(self, lengths: list[int]) -> int: ...
+    def reserve(self, rows: int, tokens: int) -> bool: ...
+    def add(self) -> int: ...
+    def swap(self, a: int, b: int) -> None: ...
+    def drop_last(self) -> None: ...
+    def copy_out(self, row: int, tokens: int) -> torch.Tensor: ...
+    def copy_in(self, row: int, kept: torch.Tensor, tokens: int) -> bool: ...
+
+
+class Runner(Protocol):
+    """What the batch needs of a model, whoever computes it; see RowRunner."""
+
+    device: str
+
+    @property
+    def cache(self) -> Cache: ...
+    def run(self, first: int, tokens: list[list[int]], want: list[int]) -> torch.Tensor: ...
+    def close(self) -> None: ...
 
 
 class RowRunner:

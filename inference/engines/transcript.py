@@ -5,7 +5,8 @@ Shared by the engines that run a model in this process. Knows one sequence. Does
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from inference.config import GenerationOptions
 from inference.engines.base import Delta, FinishReason, Message
@@ -19,13 +20,66 @@ END_THINKING = f"\n{THINK_CLOSE}\n\n"
 _ROOM = 16  # tokens that must be left for an answer
 
 
+class Codec(Protocol):
+    """A model's way between messages, text and token ids. `context` is the longest sequence in tokens."""
+
+    name: str
+    context: int
+    may_think: bool  # of the reasoning kind
+    ends: frozenset[int]  # ids that end an answer
+
+    def render(self, messages: tuple[Message, ...]) -> str:
+        """The chat template's rendering, ready for the model to go on."""
+        ...
+
+    def begin(self, text: str) -> list[int]:
+        """The ids of a rendered prompt."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of text in the middle of a sequence."""
+        ...
+
+    def decoder(self, prompt: list[int]) -> Callable[[int], str]:
+        """From one id after another to whole characters: a token that ends inside one waits for the next."""
+        ...
+
+
+class HubCodec:
+    """The codec of a model in Hugging Face's format."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.name, self.context = loaded.name, loaded.context
+        self.may_think = THINK_CLOSE in str(loaded.tokenizer.chat_template or "")
+        self.ends = end_tokens(loaded)
+        self._loaded = loaded
+
+    def render(self, messages: tuple[Message, ...]) -> str:
+        return render(self._loaded, messages)
+
+    def begin(self, text: str) -> list[int]:
+        return self.encode(text)
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self._loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def decoder(self, prompt: list[int]) -> Callable[[int], str]:
+        return _Detokenizer(self._loaded, prompt)
+
+
 def render(loaded: LoadedModel, messages: tuple[Message, ...]) -> str:
     """The chat template's rendering, ready for the model to go on."""
-    turns = [{"role": message.role, "content": message.content} for message in messages]
     tokenizer = loaded.tokenizer
     if tokenizer.chat_template:
+        turns = [{"role": message.role, "content": message.content} for message in messages]
         return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    return "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in turns) + "\n\nassistant: "
+    return plain(messages)
+
+
+def plain(messages: tuple[Message, ...]) -> str:
+    """A prompt for a model that has no template."""
+    return "\n\n".join(f"{message.role}: {message.content}" for message in messages) + "\n\nassistant: "
 
 
 def end_tokens(loaded: LoadedModel) -> frozenset[int]:
@@ -42,24 +96,23 @@ def end_tokens(loaded: LoadedModel) -> frozenset[int]:
 class Transcript:
     """Push one token after another; `reason` is set when the sequence has ended."""
 
-    def __init__(self, loaded: LoadedModel, messages: tuple[Message, ...], options: GenerationOptions) -> None:
+    def __init__(self, codec: Codec, messages: tuple[Message, ...], options: GenerationOptions) -> None:
         """Raises PromptTooLong."""
-        text = render(loaded, messages)
-        self.prompt: list[int] = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
-        limit = loaded.context - min(options.max_new_tokens, _ROOM)
+        text = codec.render(messages)
+        self.prompt = codec.begin(text)
+        limit = codec.context - min(options.max_new_tokens, _ROOM)
         if len(self.prompt) >= limit:
             raise PromptTooLong(
-                f"The prompt has {len(self.prompt)} tokens; {limit} fit into {loaded.name}.",
+                f"The prompt has {len(self.prompt)} tokens; {limit} fit into {codec.name}.",
                 tokens=len(self.prompt),
                 limit=limit,
                 hint="Ask a shorter question or show fewer passages.",
             )
-        may_think = THINK_CLOSE in str(loaded.tokenizer.chat_template or "")
-        self._splitter = ThinkingSplitter(begins_inside=text.rstrip().endswith(THINK_OPEN), may_think=may_think)
+        inside = text.rstrip().endswith(THINK_OPEN)
+        self._splitter = ThinkingSplitter(begins_inside=inside, may_think=codec.may_think)
         self._stop = StopFilter(options.stop)
-        self._text = _Detokenizer(loaded, self.prompt)
-        self._ends = end_tokens(loaded)
-        self._loaded = loaded
+        self._text = codec.decoder(self.prompt)
+        self._codec = codec
         self._options = options
         self._thought = 0
         self.produced = 0
@@ -69,12 +122,12 @@ class Transcript:
     def most(self) -> int:
         """Tokens that prompt and answer may take together."""
         wanted = self._options.max_new_tokens + self._options.max_thinking_tokens
-        return min(self._loaded.context, len(self.prompt) + wanted)
+        return min(self._codec.context, len(self.prompt) + wanted)
 
     def push(self, token: int) -> tuple[list[Delta], list[int]]:
         """(what to show, tokens to feed next). The latter is empty when the sequence has ended; it is more than the
         token itself when thinking was cut short."""
-        if token in self._ends:
+        if token in self._codec.ends:
             return self.finish("stop"), []
         self.produced += 1
         inside = self._splitter.thinking
@@ -87,7 +140,7 @@ class Transcript:
             return shown + self.finish("length"), []
         following = [token]
         if inside and self._splitter.thinking and self._thought >= self._options.max_thinking_tokens:
-            following += self._loaded.tokenizer(END_THINKING, add_special_tokens=False)["input_ids"]
+            following += self._codec.encode(END_THINKING)
             shown += self._shown(END_THINKING)
         return shown, following
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from inference.engines.base import Delta, Finish, FinishReason, GenerationRequest, Message
 from inference.engines.decoding import Sampler
-from inference.engines.transcript import Transcript, render
+from inference.engines.transcript import HubCodec, Transcript, render
 from inference.errors import EngineUnavailable, OutOfMemory
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class TransformersEngine:
         from torch import OutOfMemoryError, cuda
 
         loaded = self._live()
-        transcript = Transcript(loaded, request.messages, request.options)
+        transcript = Transcript(HubCodec(loaded), request.messages, request.options)
         sample = Sampler(request.options, loaded.device)
         count = len(transcript.prompt)
 

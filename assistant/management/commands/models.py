@@ -17,6 +17,7 @@ from assistant import activation, egress, engines, observability
 from assistant.audit import services as audit
 from assistant.errors import AssistantError
 from assistant.quality import gate
+from inference.engines.base import Engine
 from inference.errors import InferenceError
 from inference.store import Manifest, pulling
 
@@ -75,8 +76,8 @@ class Command(BaseCommand):
 
     def _line(self, manifest: Manifest) -> None:
         self.stdout.write(
-            f"{manifest.name}  {manifest.architecture}  {manifest.size / 2**30:.2f} GiB  {manifest.licence}  "
-            f"imported {manifest.imported_at} from {manifest.source}"
+            f"{manifest.name}  {manifest.architecture} ({manifest.kind})  {manifest.size / 2**30:.2f} GiB  "
+            f"{manifest.licence}  imported {manifest.imported_at} from {manifest.source}"
         )
 
     def _import(self, options: dict[str, Any]) -> None:
@@ -153,6 +154,9 @@ class Command(BaseCommand):
         from inference.engines.local import engine_for
         from inference.memory import Peak
 
+        if engines.store().manifest(options["name"]).kind == "gguf":
+            self._benchmark_gguf(options)
+            return
         folder, recipe = engines.store().folder(options["name"]), options["quantization"]
         device = loading.default_device()
         began = time.perf_counter()
@@ -164,7 +168,26 @@ class Command(BaseCommand):
         body["disk_bytes"] = engines.store().manifest(options["name"]).size
         if recipe != "none":
             body |= benchmark.nearness(loaded, loading.load(folder, device=device))
-        engine = engine_for(loaded)
+        self._speed(engine_for(loaded), options, body)
+
+    def _benchmark_gguf(self, options: dict[str, Any]) -> None:
+        """As for other models; there is no unquantized original here to be near to."""
+        from inference.engines.gguf import GgufEngine, inspect
+        from inference.memory import Peak
+
+        manifest, folder = engines.store().manifest(options["name"]), engines.store().folder(options["name"])
+        body: dict[str, Any] = {"name": options["name"], "quantization": inspect(folder)[0].quantization}
+        began = time.perf_counter()
+        with Peak() as peak:
+            engine = GgufEngine(folder, template_sha256=manifest.template_sha256)
+        body["load_s"] = round(time.perf_counter() - began, 2)
+        body |= {"bytes": engine.bytes, "peak_bytes": peak.bytes, "disk_bytes": manifest.size}
+        self._speed(engine, options, body)
+
+    def _speed(self, engine: Engine, options: dict[str, Any], body: dict[str, Any]) -> None:
+        """Measure each number of users, close the engine and tell everything."""
+        from inference import benchmark
+
         try:
             for users in map(int, options["users"].split(",")):
                 requests = [benchmark.question(number, options["tokens"]) for number in range(users)]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+_PLAIN = frozenset({0, 1})  # F32 and F16: the library takes them as arrays
+
 
 def write(folder: Path, target: Path, *, kind: str = "F32", template: str | None = None) -> Path:
     """The model in `folder` (Llama or Qwen2, byte-level BPE) as one GGUF file, its matrices as `kind`."""
@@ -54,7 +56,8 @@ def _add_tokenizer(writer, folder: Path, size: int, token_type, template: str | 
         words[token["id"]] = token["content"]
         kinds[token["id"]] = token_type.CONTROL if token["special"] else token_type.USER_DEFINED
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
+    # how text is cut before its pairs are merged: transformers takes Qwen2's way whatever the file says
+    writer.add_tokenizer_pre("qwen2" if writer.arch == "qwen2" else "gpt-2")
     writer.add_token_list([words.get(index, f"[unused {index}]") for index in range(size)])
     writer.add_token_types([kinds.get(index, token_type.UNUSED) for index in range(size)])
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in body["model"]["merges"]])
@@ -70,3 +73,65 @@ def _add_tokenizer(writer, folder: Path, size: int, token_type, template: str | 
 def _interleaved(array: np.ndarray, heads: int) -> np.ndarray:
     """llama.cpp turns neighbouring numbers of a head, transformers those of its two halves."""
     return array.reshape(heads, 2, array.shape[0] // heads // 2, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
+
+
+def write_random(target: Path, tokenizer: Path, shape: dict[str, int], *, vocabulary: int, kind: str = "Q4_0") -> Path:
+    """A Qwen2 model of real size for measuring: random weights, the same in every layer, written tensor by tensor.
+
+    `shape` has hidden_size, intermediate_size, num_hidden_layers and num_attention_heads; input and output are tied.
+    """
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, TokenType, quants
+
+    hidden, inner, heads = shape["hidden_size"], shape["intermediate_size"], shape["num_attention_heads"]
+    size, shared = hidden // heads, 2
+    writer = GGUFWriter(target, "qwen2")
+    writer.add_context_length(8192)
+    writer.add_block_count(shape["num_hidden_layers"])
+    writer.add_embedding_length(hidden)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(shared)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(10000.0)
+    _add_tokenizer(writer, tokenizer, vocabulary, TokenType, None)
+    wide, vector = GGMLQuantizationType[kind], GGMLQuantizationType.F32
+    layer = {
+        "attn_q.weight": (hidden, hidden),
+        "attn_k.weight": (shared * size, hidden),
+        "attn_v.weight": (shared * size, hidden),
+        "attn_output.weight": (hidden, hidden),
+        "ffn_gate.weight": (inner, hidden),
+        "ffn_up.weight": (inner, hidden),
+        "ffn_down.weight": (hidden, inner),
+        "attn_q.bias": (hidden,),
+        "attn_k.bias": (shared * size,),
+        "attn_v.bias": (shared * size,),
+        "attn_norm.weight": (hidden,),
+        "ffn_norm.weight": (hidden,),
+    }
+    tensors = {"token_embd.weight": (vocabulary, hidden), "output_norm.weight": (hidden,)}
+    for number in range(shape["num_hidden_layers"]):
+        tensors |= {f"blk.{number}.{name}": dimensions for name, dimensions in layer.items()}
+    for name, dimensions in tensors.items():
+        chosen = wide if len(dimensions) > 1 else vector
+        block, width = GGML_QUANT_SIZES[chosen]
+        stored = (*dimensions[:-1], dimensions[-1] // block * width) if chosen not in _PLAIN else dimensions
+        dtype = np.dtype(np.float32 if chosen.name == "F32" else np.float16 if chosen.name == "F16" else np.uint8)
+        count = int(np.prod(dimensions)) // block * width
+        writer.add_tensor_info(name, stored, dtype, count, raw_dtype=None if chosen in _PLAIN else chosen)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    draw, kept = np.random.default_rng(0), {}
+    for dimensions in tensors.values():
+        if len(dimensions) == 1:
+            data = np.ones(dimensions, dtype=np.float32)
+        else:
+            if dimensions not in kept:
+                rows = draw.standard_normal((min(dimensions[0], 1024), dimensions[1]), dtype=np.float32) * 0.02
+                kept[dimensions] = quants.quantize(rows, wide)
+            piece = kept[dimensions]
+            data = np.concatenate([piece] * -(-dimensions[0] // len(piece)))[: dimensions[0]]
+        writer.write_tensor_data(data)
+    writer.close()
+    return target
