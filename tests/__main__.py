@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.postgres import PostgresMissing, private_postgres
@@ -31,6 +32,8 @@ def main() -> int:
     left_out: list[str] = []
     if not (shutil.which("chromium") or shutil.which("google-chrome")):
         left_out.append("browser tests: no Chromium (Debian: apt install chromium)")
+    if find_spec("llama_cpp") is None:
+        left_out.append("the GGUF engine: llama.cpp is not installed (make test-gguf)")
     with tempfile.TemporaryDirectory(prefix="assistant-check-") as data:
         checks = [
             ("lint", [str(BIN / "ruff"), "check", "."], {}),
