@@ -226,6 +226,9 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "look-at-quality": {"task": "assistant.quality.tasks.look", "schedule": 60.0},
     "audit-checkpoint": {"task": "assistant.audit.tasks.checkpoint", "schedule": 60.0},
 }
+for _entry in CELERY_BEAT_SCHEDULE.values():
+    # What nobody took before its next turn is void: a worker that comes back does not do hours of sweeps at once.
+    _entry["options"] = {"expires": _entry["schedule"]}
 CELERY_TIMEZONE = "UTC"
 
 AUTH_USER_MODEL = "accounts.User"

@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from assistant import errors
 
@@ -22,3 +24,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         except ValidationError:
             request.refusal = errors.TooMany(code="too_many_attempts")  # type: ignore[attr-defined]
             raise
+
+    def is_safe_url(self, url: str | None) -> bool:
+        """Where `next` may lead: to this very site. (allauth's own fails on what is no URL at all.)"""
+        request: HttpRequest = context.request
+        return url_has_allowed_host_and_scheme(
+            url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+        )
