@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from assistant.leases import Leased
-from assistant.vault.fields import SealedJSON, SealedText
+from assistant.vault.fields import SealedBytes, SealedJSON, SealedText
 from assistant.vault.ring import Ref
 
 
@@ -65,6 +65,7 @@ class Answer(Leased):
     sentences = SealedJSON(
         sealed_by="keys_of_text", default=list
     )  # [[text, [markers], verified, line breaks before], …] of `text`
+    text_salt = SealedBytes(sealed_by="keys_of_text", default=b"")  # of the commitment in the record; goes with `text`
     rests_on = models.ManyToManyField(  # documents whose words may be in `text`: all must be readable to show it
         "documents.Document", related_name="answers", blank=True
     )

@@ -151,8 +151,8 @@ def _plain(value: Any) -> Any:
 
 def _is_recorded(row: Answer, detail: dict[str, Any]) -> bool:
     """Whether the stored text is the one the event committed to; an event from before commitments says nothing."""
-    commitment, salt = detail.get("text", ""), str(row.evidence.get("salt", ""))
-    return not commitment or keys.commit({"text": row.text}, bytes.fromhex(salt)) == commitment
+    commitment = detail.get("text", "")
+    return not commitment or keys.commit({"text": row.text}, row.text_salt) == commitment
 
 
 def _end(answer_id: UUID | str) -> AuditEvent:

@@ -268,11 +268,10 @@ def erase(rows: QuerySet[Conversation], *, reason: str = "deleted") -> int:
     """Erase conversations with their answers, for good; how many. Their audit events stay. What is under legal hold is
     left out."""
     erased = 0
-    held = holds.held_people()
-    for pk in rows.exclude(owner__in=held).values_list("pk", flat=True):
+    for pk in rows.exclude(owner__in=holds.held_people()).values_list("pk", flat=True):
         with transaction.atomic():
-            row = rows.select_for_update().filter(pk=pk).first()
-            if row is None:  # restored meanwhile
+            row = rows.select_for_update().filter(pk=pk).exclude(owner__in=holds.held_people()).first()
+            if row is None:  # restored, or held, meanwhile
                 continue
             answers = list(row.answers.values_list("pk", flat=True))
             row.delete()
@@ -296,9 +295,8 @@ def withhold(document_ids: Sequence[UUID]) -> dict[str, int]:
             "Somebody's conversation that is under legal hold quotes this. Nothing was changed.", code="legal_hold"
         )
     Citation.objects.filter(answer__in=answers).delete()
-    Answer.objects.filter(pk__in=answers).update(
-        withheld_at=timezone.now(), text="", thinking="", sentences=[], standalone_question="", context=[], evidence={}
-    )
+    gone = {"text": "", "text_salt": b"", "thinking": "", "sentences": [], "standalone_question": "", "context": []}
+    Answer.objects.filter(pk__in=answers).update(withheld_at=timezone.now(), evidence={}, **gone)
     transaction.on_commit(lambda: streaming.forget(answers))
     if answers:
         audit.record(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from assistant.audit import reading
 from assistant.audit.models import AuditEvent
@@ -74,6 +77,34 @@ def test_an_altered_answer_is_told_from_the_record(company, people):
     answer.text = answer.text.replace("28", "82")
     answer.save()
     assert replay.replay(answer.pk).verdict == "altered"
+
+
+def test_the_salt_of_the_recorded_text_is_sealed_with_it_and_goes_with_it(company, people):
+    answer = asked(people.employee, GERMANY)
+    answer.refresh_from_db()
+    salt = answer.text_salt
+    assert len(salt) == 32
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM chat_answer")
+        stored = [bytes(value) if isinstance(value, memoryview) else value for value in cursor.fetchone()]
+    for value in stored:
+        assert salt.hex() not in str(value)
+        assert not isinstance(value, bytes) or salt not in value
+    services.withhold([company.travel.pk])
+    answer.refresh_from_db()
+    assert (answer.text, answer.text_salt) == ("", b"")
+
+
+def test_a_salt_from_before_it_was_sealed_becomes_sealed(company, people):
+    answer = asked(people.employee, GERMANY)
+    answer.refresh_from_db()
+    salt, evidence = answer.text_salt, answer.evidence
+    Answer.objects.filter(pk=answer.pk).update(text_salt=b"", evidence={**evidence, "salt": salt.hex()})
+    for _ in range(2):  # interrupted and called again
+        import_module("assistant.chat.migrations.0008_salt_sealed").seal(apps, None)
+    answer = Answer.objects.get(pk=answer.pk)
+    assert (answer.text_salt, answer.evidence) == (salt, evidence)
+    assert replay.replay(answer.pk).verdict == "same"
 
 
 def test_an_altered_passage_gives_another_answer(company, people):
