@@ -28,7 +28,7 @@ import numpy as np
 
 from retrieval.chunking import chunk_document, passage_text
 from retrieval.embedding import Embedder, MiniLMEmbedder
-from retrieval.reranking import CachingEmbedder, Candidate, Reranker
+from retrieval.reranking import order
 from retrieval.retriever import Replica
 from retrieval.schema import IndexRecord, ParsedDocument, ParsedPage
 
@@ -145,7 +145,6 @@ class Collection:
             )
             for document_id, span in spans.items()
         )
-        self.reranker = Reranker(CachingEmbedder(embedder, 200_000))
 
     def run(self, leg: str) -> tuple[Run, float]:
         """Ranked documents of every judged question, and the median milliseconds of one search."""
@@ -163,8 +162,8 @@ class Collection:
         weight = {"bm25": 0.0, "dense": 1.0}.get(leg)
         hits = self.replica.search(text, vector, partitions=[0], limit=DEPTH, per_document=1, dense_weight=weight)
         if leg == "hybrid+rerank":
-            candidates = [Candidate(self.passages[hit.chunk_id], hit.score) for hit in hits]
-            hits = [hits[place] for place in self.reranker.order(text, vector, candidates)]
+            places = order(text, [hit.score for hit in hits], [self.passages[hit.chunk_id] for hit in hits])
+            hits = [hits[place] for place in places]
         return [hit.document_id for hit in hits]
 
 

@@ -48,6 +48,12 @@ def fuse(dense: NDArray[np.float64], lexical: NDArray[np.float64], share: float)
     return np.asarray(0.5 + 0.5 * mixed / (1.0 + np.abs(mixed)))
 
 
+def unfolded(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From scores of `fuse`, (n,), the mixed standard scores they were made of: far ahead is far ahead again."""
+    folded = 2.0 * scores - 1.0
+    return np.asarray(folded / (1.0 - np.minimum(np.abs(folded), 1.0 - 1e-9)))
+
+
 def standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Zero mean and unit variance, (n,); all zero where all are equal."""
     # fsum is exactly rounded, so that the order of the candidates cannot show in the result.

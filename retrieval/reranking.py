@@ -1,184 +1,153 @@
-"""A second look at the best candidates, with their text: which passage holds a sentence that answers?
+"""A second look at the best candidates of a question, with their text: do its words stand together?
 
-Knows a question, a few passages and the embedder. Does not know indexes, permissions or documents: the caller
-loads only text that may be read.
+Knows a question, a few passages with their first score, and a handful of weights. Does not know indexes, permissions,
+documents or models: the caller loads only text that may be read, and nothing but these passages enters a score.
 
-The first stage sees a passage as one vector and one bag of words; a passage of ten sentences of which one answers
-looks average on both. The reranker looks at sentences (late interaction, in the spirit of ColBERT, Khattab and
-Zaharia 2020, https://arxiv.org/abs/2004.12832, with the sentence in the place of the token, which is what this
-model was trained to represent) and adds three features to the first stage's score, each standardised over the
-candidates, with weights found on development data:
+BM25 counts words wherever they stand and a vector blurs them. Four features, each standardised over the candidates,
+are added to the first stage's score:
 
-- the best cosine of a sentence with the question,
-- the best mean of cosine and IDF-weighted share of the question's terms within one sentence,
-- how much of the question's neighbouring word pairs stand together: phrases and names.
+- pairs: how much of the question's neighbouring pairs of words stands together, at most two apart (the ordered
+  dependence of Metzler and Croft 2005, "A Markov random field model for term dependencies");
+- run: the longest stretch of the question that stands there word for word;
+- window: how much of the question, by rarity among the candidates, lies within `WINDOW` words;
+- numbers: the share of its numbers, dates and part numbers.
 
-The cosines count as little as the dense leg where the model cannot read the question.
-
-Sentences are embedded when they are first seen and kept in a bounded cache, since the same passages come back
-with the next question; hand the same `CachingEmbedder` to whatever else embeds these sentences.
+Their weight shrinks with the number of words in the question: of a paragraph, no passage repeats the pairs. They are
+added to questions only. A statement is searched to be supported or refuted in other words, and keywords have no
+order: both stay as the first stage ranked them. Weights and the ablation behind these choices: `retrieval/RANKING.md`.
 """
 
 from __future__ import annotations
 
+import json
 import math
-import threading
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrieval.embedding import Embedder
-from retrieval.fusion import dense_share, standardised
-from retrieval.text import sentences, tokenize
+from retrieval.fusion import standardised, unfolded
+from retrieval.text import normalize, tokenize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-COSINE, SENTENCE, PHRASE = 0.3, 0.2, 0.15
-LONGEST = 40  # sentences of one passage that are looked at
+FEATURES = ("pairs", "run", "window", "numbers")
+WEIGHTS = Path(__file__).with_name("ranking.json")
+DEPTH = 20  # candidates that are looked at
+WINDOW = 20  # words
+SHORT = 6  # words of a question in which order tells as much as it can
+_HAN_WORDS = 3  # terms that stand for one word: single characters and pairs of them
+_QUESTION = re.compile(
+    r".*[?？]|.*(?:什么|甚麼|什麼|多少|哪|谁|誰|怎|如何|几|幾|何|吗|嗎|呢|是否|为什|為什)|"
+    r"(?:(?:and|but|so|in|on|at|by|for|from|to|of|with|under|until|since|about) )*"
+    r"(?:who|whom|whose|what|which|when|where|why|how|is|are|was|were|do|does|did|can|could|may|must|shall|should|will|"
+    r"would|has|have|had)\b"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A passage (title and headings may stand before it, a line each) and its score from the first stage."""
-
-    text: str
-    score: float
+def is_question(text: str) -> bool:
+    """Does it ask? By its mark, its first word, or a Chinese question word."""
+    return bool(_QUESTION.match(normalize(text)))
 
 
-class CachingEmbedder:
-    """An `Embedder` that remembers the last `size` texts; safe to share between threads."""
-
-    def __init__(self, embedder: Embedder, size: int = 20_000) -> None:
-        self._embedder = embedder
-        self._size = size
-        self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    @property
-    def model_id(self) -> str:
-        """Of the embedder inside."""
-        return self._embedder.model_id
-
-    @property
-    def dimension(self) -> int:
-        """Of the embedder inside."""
-        return self._embedder.dimension
-
-    @property
-    def max_tokens(self) -> int:
-        """Of the embedder inside."""
-        return self._embedder.max_tokens
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Of the embedder inside."""
-        return self._embedder.count_tokens(texts)
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """As the embedder inside; only texts not seen lately are computed."""
-        with self._lock:
-            known = {text: self._cache[text] for text in texts if text in self._cache}
-        fresh = list(dict.fromkeys(text for text in texts if text not in known))
-        known.update(zip(fresh, self._embedder.embed(fresh), strict=True))
-        with self._lock:
-            for text in texts:
-                self._cache[text] = known[text]
-                self._cache.move_to_end(text)
-            while len(self._cache) > self._size:
-                self._cache.popitem(last=False)
-        if not texts:
-            return np.empty((0, self.dimension), dtype=np.float32)
-        return np.stack([known[text] for text in texts])
-
-    def clear(self) -> None:
-        """Forget every text: part of erasing a document."""
-        with self._lock:
-            self._cache.clear()
+@lru_cache(maxsize=1)
+def trained() -> Mapping[str, float]:
+    """The weights that come with the library, one a feature."""
+    values = json.loads(WEIGHTS.read_text(encoding="utf-8"))["weights"]
+    return {name: float(values[name]) for name in FEATURES}
 
 
-class Reranker:
-    """Orders the candidates of one question; `depth` bounds how many are looked at."""
+def order(
+    question: str, scores: Sequence[float], passages: Sequence[str], weights: Mapping[str, float] | None = None
+) -> list[int]:
+    """Places of the candidates, best first; they are given in the order of their first `scores`.
 
-    def __init__(self, embedder: Embedder, *, depth: int = 20) -> None:
-        self._embedder = embedder
-        self._depth = depth
-
-    def order(self, question: str, vector: NDArray[np.floating], candidates: Sequence[Candidate]) -> list[int]:
-        """Places of the candidates, best first. `vector` is the question's embedding, unit length.
-
-        Candidates behind the first `depth`, taken in the given order, keep their order behind the others.
-        """
-        head = candidates[: self._depth]
-        scores = self.scores(question, vector, head)
-        order = sorted(range(len(head)), key=lambda place: (-scores[place], place))
-        return [*order, *range(len(head), len(candidates))]
-
-    def scores(
-        self, question: str, vector: NDArray[np.floating], candidates: Sequence[Candidate]
-    ) -> NDArray[np.float64]:
-        """One score a candidate, (n,), comparable within this call only."""
-        if not candidates:
-            return np.empty(0)
-        trust = dense_share(question, 1.0)
-        texts = [self._sentences(candidate.text) for candidate in candidates]
-        flat = [sentence for passage in texts for sentence in passage]
-        cosines = (self._embedder.embed(flat) @ np.asarray(vector, np.float32)).astype(np.float64)
-        terms = tokenize(question)
-        bags = [[tokenize(sentence) for sentence in passage] for passage in texts]
-        weights = _weights(terms, bags)
-        nearest, sentence, phrase = np.zeros((3, len(candidates)))
-        start = 0
-        for place, passage in enumerate(bags):
-            cosine = cosines[start : start + len(passage)]
-            start += len(passage)
-            share = np.array([_covered(weights, bag) for bag in passage])
-            nearest[place] = cosine.max()
-            sentence[place] = (0.5 * trust * cosine + 0.5 * share).max()
-            phrase[place] = _together(terms, weights, [term for bag in passage for term in bag])
-        first = np.array([candidate.score for candidate in candidates])
-        return np.asarray(
-            standardised(first)
-            + COSINE * trust * standardised(nearest)
-            + SENTENCE * standardised(sentence)
-            + PHRASE * standardised(phrase)
-        )
-
-    @staticmethod
-    def _sentences(text: str) -> list[str]:
-        return [text[start:end] for start, end in sentences(text)[:LONGEST]] or [text]
+    Those behind the first `DEPTH` stay where they are, and so do all when nothing is asked.
+    """
+    places = list(range(len(passages)))
+    head = places[:DEPTH]
+    if len(head) < 2 or not is_question(question):
+        return places
+    chosen = trained() if weights is None else weights
+    first = unfolded(np.asarray(scores[:DEPTH], dtype=np.float64))
+    added = features(question, passages[:DEPTH]) @ np.array([chosen[name] for name in FEATURES])
+    mixed = np.round(first + added, 9)  # the order of a sum is the machine's affair
+    return [*sorted(head, key=lambda place: (-mixed[place], place)), *places[DEPTH:]]
 
 
-def _weights(terms: Sequence[str], bags: Sequence[Sequence[Sequence[str]]]) -> dict[str, float]:
-    """Share of each question term in the question's weight, by its rarity among the candidates; sums to 1."""
-    rows = len(bags)
-    seen = [{term for bag in passage for term in bag} for passage in bags]
-    rarity = {
-        term: math.log(1.0 + (rows - count + 0.5) / (count + 0.5))
-        for term in dict.fromkeys(terms)
-        for count in [sum(term in passage for passage in seen)]
-    }
+def features(question: str, passages: Sequence[str]) -> NDArray[np.float64]:
+    """(passages, `FEATURES`), standardised over the passages and scaled to the length of the question."""
+    asked = tokenize(question)
+    texts = [_Places(asked, tokenize(passage)) for passage in passages]
+    weights = _rarity(asked, texts)
+    numbers = {term for term in weights if any(character.isdigit() for character in term)}
+    columns = (
+        [text.pairs(weights) for text in texts],
+        [float(text.run()) for text in texts],
+        [text.window(weights) for text in texts],
+        [float(len(numbers & text.where.keys())) for text in texts],
+    )
+    words = len(weights) / (1 if question.isascii() else _HAN_WORDS)
+    scale = min(1.0, SHORT / max(1.0, words))
+    return scale * np.stack([standardised(np.array(column)) for column in columns], axis=1)
+
+
+class _Places:
+    """Where the terms of the question stand in one passage."""
+
+    def __init__(self, asked: Sequence[str], terms: Sequence[str]) -> None:
+        self._asked = asked
+        wanted = set(asked)
+        self._events = [(place, term) for place, term in enumerate(terms) if term in wanted]
+        self.where: dict[str, set[int]] = {}
+        for place, term in self._events:
+            self.where.setdefault(term, set()).add(place)
+
+    def pairs(self, weights: Mapping[str, float]) -> float:
+        total = 0.0
+        for first, second in dict.fromkeys(pairwise(self._asked)):
+            after = self.where.get(second)
+            if after and any(p + 1 in after or p + 2 in after for p in self.where.get(first, ())):
+                total += min(weights[first], weights[second])
+        return total
+
+    def run(self) -> int:
+        places: dict[str, list[int]] = {}
+        for number, term in enumerate(self._asked):
+            places.setdefault(term, []).append(number)
+        ends: dict[tuple[int, int], int] = {}
+        for place, term in self._events:
+            for number in places[term]:
+                ends[place, number] = ends.get((place - 1, number - 1), 0) + 1
+        return max(ends.values(), default=0)
+
+    def window(self, weights: Mapping[str, float]) -> float:
+        counts: dict[str, int] = {}
+        best = held = 0.0
+        first = 0
+        for place, term in self._events:
+            counts[term] = counts.get(term, 0) + 1
+            if counts[term] == 1:
+                held += weights[term]
+            while self._events[first][0] < place - WINDOW:
+                old = self._events[first][1]
+                counts[old] -= 1
+                if not counts[old]:
+                    held -= weights[old]
+                first += 1
+            best = max(best, held)
+        return best
+
+
+def _rarity(asked: Sequence[str], texts: Sequence[_Places]) -> dict[str, float]:
+    """Share of each term in the question, by its rarity among the candidates; sums to 1."""
+    rows = len(texts)
+    counts = {term: sum(term in text.where for text in texts) for term in dict.fromkeys(asked)}
+    rarity = {term: math.log(1.0 + (rows - count + 0.5) / (count + 0.5)) for term, count in counts.items()}
     total = sum(rarity.values())
     return {term: value / total for term, value in rarity.items()}
-
-
-def _covered(weights: dict[str, float], bag: Sequence[str]) -> float:
-    present = set(bag)
-    return sum(weight for term, weight in weights.items() if term in present)
-
-
-def _together(terms: Sequence[str], weights: dict[str, float], text: Sequence[str]) -> float:
-    """Weight of the question's neighbouring pairs that stand in this order, at most two apart."""
-    places: dict[str, list[int]] = {}
-    for place, term in enumerate(text):
-        if term in weights:
-            places.setdefault(term, []).append(place)
-    total = 0.0
-    for first, second in dict.fromkeys(pairwise(terms)):
-        after = set(places.get(second, ()))
-        if any(place + 1 in after or place + 2 in after for place in places.get(first, ())):
-            total += min(weights[first], weights[second])
-    return total

@@ -156,7 +156,7 @@ class _Work:
         if not has_duty(self._user, Duty.ASK):
             return Result(Outcome.REFUSED, "account_disabled")
         earlier = history.earlier(self._answer)
-        turns = [*history.given(self._answer), *history.turns(self._user, earlier)]
+        turns = [*history.given(self._answer), *history.turns(earlier)]
         standalone = followups.contextualize(self._answer.question, turns)
         self._answer.standalone_question = standalone.question
         with self._clock.stage("search"):

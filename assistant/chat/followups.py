@@ -1,7 +1,7 @@
 """Makes a follow-up question stand alone, without a language model: "and in Germany?", "它的价格是多少？".
 
-Knows: the last question (as it stood alone) and the titles its answer quoted. A question that stands by itself is left
-untouched, so that a change of topic is not polluted by what was said before. Pure text; knows no database and no index.
+Knows: the last question, as it stood alone. A question that stands by itself is left untouched, so that a change of
+topic is not polluted by what was said before. Pure text; knows no database and no index.
 
 Three moves, the first that fits: the new question names another of a kind (place, group of people, year, part number)
 that the last question named: put it in its place; the new question is a fragment ("for contractors?"): the last
@@ -20,15 +20,14 @@ from . import entities
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An earlier question, as it stood alone, and the titles of the documents that its answer quoted."""
+    """An earlier question, as it stood alone."""
 
     question: str
-    titles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Standalone:
-    """`question` stands alone, for reading; `search` adds where the last answer was found, for searching."""
+    """`question` stands alone, for reading; `search` is what to search with."""
 
     question: str
     search: str
@@ -43,16 +42,16 @@ def contextualize(question: str, history: Sequence[Turn]) -> Standalone:
     chinese = bool(_CJK.search(question))
     cue = _cue_chinese(question) if chinese else _cue_english(question)
     if cue == _NONE:
-        return Standalone(question, question, False)
+        return Standalone(question, _leaning(question, last.question, chinese=chinese), False)
     body = _strip_chinese(question) if chinese else _strip_english(question)
     replaced = (_replace(body, last.question) or _swap_names(body, last.question)) if cue == _FRAGMENT else None
     if replaced:
         return Standalone(replaced, replaced, True)
     if cue == _FRAGMENT and not _asks(body):
         text = _append(last.question, body)
-        return Standalone(text, _search(text, last), True)
+        return Standalone(text, text, True)
     text = _pointed(question if cue == _POINTER else body, last.question)
-    return Standalone(text, _search(text, last), True)
+    return Standalone(text, text, True)
 
 
 # --- does it lean on what was said before? ------------------------------------------------------------------------
@@ -108,9 +107,13 @@ _THERE = re.compile(r"(?<!is )(?<!are )(?<!was )(?<!were )(?<!be )\bthere(?=\s*(
 _NAMED = re.compile(r"(?<=\w )[A-Z]\w+|\d")
 _BARE = re.compile(
     r"^(?:(?:and|but|so)\s+)?"
-    r"(?:how (?:much|many|long|often|far|soon|old|big|late)|by when|until when|since when|for how long|"
+    r"(?:how (?:much|many|long|often|far|soon|old|big|late|quickly|fast|high|heavy|wide|deep|early)|"
+    r"by when|until when|since when|for how long|"
+    r"(?:after|before|in|within|at|from) (?:how (?:much|many|long)|what|which)|"
     r"why(?: not)?|when|where|who|by whom|what for|how so|how|how come|which one|which ones|what else|who else|since)"
-    r"(?:\s+(?:exactly|precisely|then|is that|was that))?\s*\??$",
+    r"(?:\s+(?:exactly|precisely|then|is that|was that|at most|at least|in total|"
+    r"(?:each|per|a) (?:day|week|month|year)))?"
+    r"\s*\??$",
     re.IGNORECASE,
 )
 
@@ -271,5 +274,15 @@ def _pointed(question: str, last: str) -> str:
     return f"{question.rstrip()} ({terms})" if terms else question
 
 
-def _search(text: str, last: Turn) -> str:
-    return " ".join([text, *last.titles[:1]])
+def _leaning(question: str, last: str, *, chinese: bool) -> str:
+    """The words to search with for a question that gives no sign of leaning on the last one: with the key terms of that
+    when it says little by itself, and itself twice when it says a little more, so that its own words weigh most."""
+    if chinese:
+        size, little, some = len(_ZH_FRAME.sub("", re.sub(r"\s", "", question))), 4, 6
+    else:
+        size, little, some = len(_content(question)), 2, 3
+        if _NAMED.search(question) and not _POINTERS.search(question):
+            return question
+    if size > some or chinese != bool(_CJK.search(last)):
+        return question
+    return _pointed(question if size <= little else f"{question} {question}", last)

@@ -32,12 +32,9 @@ def given(answer: Answer) -> list[followups.Turn]:
     return found
 
 
-def turns(user: User, answers: Sequence[Answer]) -> list[followups.Turn]:
-    """Questions are the person's own words; titles come along only while the person may read what they name."""
-    return [
-        followups.Turn(row.standalone_question or row.question, tuple(quote.title for quote in view.citations))
-        for row, view in zip(answers, present_all(actor=user, answers=answers), strict=True)
-    ]
+def turns(answers: Sequence[Answer]) -> list[followups.Turn]:
+    """The person's own questions, as they stood alone."""
+    return [followups.Turn(row.standalone_question or row.question) for row in answers]
 
 
 def messages(user: User, answers: Sequence[Answer]) -> tuple[list[Message], frozenset[UUID]]:

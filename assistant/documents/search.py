@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from assistant import engines
 from assistant.accounts.models import User
 from assistant.guardrails import injection
+from retrieval import reranking
 from retrieval.chunking import passage_text
 from retrieval.cross_encoding import PairScorer
 from retrieval.embedding import Embedder
@@ -99,6 +100,11 @@ class Searcher:
         if self._reranker is not None:
             passages = _reranked(self._reranker, text, passages)
             clock.lap("rerank")
+        else:
+            scores = [item.score for item in passages]
+            places = reranking.order(text, scores, _texts(passages))
+            passages = _in_order([passages[place] for place in places], passages)
+            clock.lap("order")
         if exact := wanted(text):
             if exact.quoted:
                 deep = self._load(user, text, vector, partitions, QUOTED_DEPTH, QUOTED_PER_DOCUMENT, clock)

@@ -1,84 +1,101 @@
-"""The reranker lifts the passage with the answering sentence, and only reorders."""
+"""The second look lifts the passage where a question's words stand together, and leaves statements alone."""
 
-import numpy as np
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from retrieval.reranking import CachingEmbedder, Candidate, Reranker
+from retrieval.reranking import DEPTH, FEATURES, WEIGHTS, features, is_question, order, trained
 
-QUESTION = "How many days of parental leave may an employee take?"
-FILLER = "The cafeteria opens at eight. Bicycles are parked behind the gate. The lift is inspected yearly."
-ANSWER = "An employee may take 40 days of parental leave in one year."
-
-
-class Counting:
-    """An embedder that counts the texts it computes; vectors are made from the text alone."""
-
-    model_id, dimension, max_tokens = "counting", 4, 254
-
-    def __init__(self):
-        self.computed = []
-
-    def embed(self, texts):
-        self.computed.extend(texts)
-        return np.array([[len(text), 1.0, 0.0, 0.0] for text in texts], dtype=np.float32).reshape(-1, 4)
-
-    def count_tokens(self, texts):
-        return [len(text.split()) for text in texts]
+QUESTION = "Who approves the travel budget of the sales team?"
+TOGETHER = "The travel budget of the sales team is approved by the head of finance."
+APART = (
+    "The team approves its own calendar. Lunch is at noon, and nobody needs to ask for it. Sales figures are published "
+    "in June. A budget is a plan. Bicycles stay outside. Those who travel book early."
+)
 
 
-def test_a_passage_with_the_answering_sentence_rises(embedder):
-    candidates = [
-        Candidate("Leave of absence. Leave is leave, and parental matters are matters of parents.", 0.5),
-        Candidate(f"{FILLER} {ANSWER} {FILLER}", 0.49),
-        Candidate(FILLER, 0.2),
-    ]
-    vector = embedder.embed([QUESTION])[0]
-    assert Reranker(embedder).order(QUESTION, vector, candidates)[0] == 1
+def test_words_that_stand_together_rise():
+    assert order(QUESTION, [0.52, 0.5, 0.2], [APART, TOGETHER, "Nothing."]) == [1, 0, 2]
 
 
-def test_an_exact_name_rises_in_chinese_where_the_model_cannot_read(embedder):
+def test_a_clear_lead_of_the_first_stage_stays():
+    assert order(QUESTION, [0.95, 0.5, 0.2], [APART, TOGETHER, "Nothing."]) == [0, 1, 2]
+
+
+def test_an_exact_name_rises_in_chinese():
     question = "年假结转截止日期是哪天？"
-    candidates = [
-        Candidate("差旅费用须在返回后十日内报销。", 0.51),
-        Candidate("未休年假可以结转。年假结转截止日期为次年三月三十一日。", 0.5),
-        Candidate("办公室在三楼。", 0.1),
+    passages = [
+        "截止前须办理：日期、年度、假期与结算。",
+        "未休年假可以结转。年假结转截止日期为次年三月三十一日。",
+        "办公室在三楼。",
     ]
-    vector = embedder.embed([question])[0]
-    assert Reranker(embedder).order(question, vector, candidates)[0] == 1
+    assert order(question, [0.51, 0.5, 0.1], passages)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("Who approves travel?", True),
+        ("how many days of leave do I get", True),
+        ("In which year was it founded", True),
+        ("Travel budget?", True),
+        ("年假有几天", True),
+        ("誰批准", True),
+        ("Vitamin D deficiency is linked to a higher risk of fractures.", False),
+        ("travel budget sales team", False),
+        ("差旅预算", False),
+        ("", False),
+    ],
+)
+def test_what_is_a_question(text, asks):
+    assert is_question(text) is asks
+
+
+def test_statements_and_keywords_stay_as_they_were_ranked():
+    for text in ("The sales team approves the travel budget.", "travel budget sales team"):
+        assert order(text, [0.52, 0.5, 0.2], [APART, TOGETHER, "Nothing."]) == [0, 1, 2]
 
 
 def test_what_lies_behind_the_depth_stays_there():
-    candidates = [Candidate(f"passage {i}", 1.0 / (i + 1)) for i in range(6)]
-    order = Reranker(Counting(), depth=3).order("passage 5", np.ones(4), candidates)
-    assert sorted(order[:3]) == [0, 1, 2]
-    assert order[3:] == [3, 4, 5]
+    passages = [APART] * DEPTH + [TOGETHER, "Nothing."]
+    scores = [0.9 - place / 100 for place in range(len(passages))]
+    assert order(QUESTION, scores, passages)[DEPTH:] == [DEPTH, DEPTH + 1]
 
 
-def test_no_candidates_and_empty_passages_are_no_fault():
-    reranker = Reranker(Counting())
-    assert reranker.order("anything", np.ones(4), []) == []
-    assert sorted(reranker.order("", np.ones(4), [Candidate("", 0.0), Candidate("", 0.0)])) == [0, 1]
+def test_order_is_decided_by_these_passages_alone_and_not_by_how_ties_are_given():
+    assert order(QUESTION, [0.5] * 3, [TOGETHER] * 3) == [0, 1, 2]
+    assert order(QUESTION, [], []) == []
+    assert order(QUESTION, [0.5], [TOGETHER]) == [0]
 
 
-def test_a_sentence_is_embedded_once_until_forgotten():
-    inner = Counting()
-    cached = CachingEmbedder(inner, size=3)
-    first = cached.embed(["a", "bb", "a"])
-    assert inner.computed == ["a", "bb"]
-    np.testing.assert_array_equal(cached.embed(["a", "bb", "a"]), first)
-    assert inner.computed == ["a", "bb"]
-    cached.embed(["c", "d"])  # pushes out the one used longest ago
-    cached.embed(["bb"])
-    assert inner.computed == ["a", "bb", "c", "d", "bb"]
-    cached.clear()
-    cached.embed(["d"])
-    assert inner.computed[-1] == "d"
-    assert cached.embed([]).shape == (0, 4)
-    assert (cached.model_id, cached.dimension, cached.max_tokens) == ("counting", 4, 254)
-    assert cached.count_tokens(["one two"]) == [2]
+def test_each_feature_counts_what_it_says():
+    values = dict(
+        zip(FEATURES, features("Was pump AB-1234 sold in 2019?", ["pump AB-1234, 2019", "2019 pump"]).T, strict=True)
+    )
+    assert values["pairs"][0] > values["pairs"][1]
+    assert values["run"][0] > values["run"][1]
+    assert values["window"][0] > values["window"][1]
+    assert values["numbers"][0] > values["numbers"][1]
 
 
-def test_the_order_of_equal_scores_is_the_order_given():
-    same = [Candidate("the same passage", 0.5)] * 4
-    assert Reranker(Counting()).order("same", np.ones(4), same) == [0, 1, 2, 3]
-    assert Reranker(Counting()).scores("same", np.ones(4), same) == pytest.approx([0.0] * 4)
+def test_features_matter_less_the_longer_the_question_is():
+    short = features("who approves travel budget", [TOGETHER, APART])
+    long = features(
+        "who approves travel budget " + " ".join(f"word{number}" for number in range(30)), [TOGETHER, APART]
+    )
+    assert abs(long).max() < abs(short).max() / 3
+
+
+@given(st.text(max_size=40), st.lists(st.text(max_size=40), max_size=6))
+def test_any_text_is_reordered_and_nothing_is_lost(question, passages):
+    scores = sorted((hash(passage) % 100 / 101 for passage in passages), reverse=True)
+    assert sorted(order(question + "?", scores, passages)) == list(range(len(passages)))
+
+
+def test_the_weights_that_ship_are_small_and_name_what_they_were_trained_on():
+    shipped = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+    assert trained() == {name: shipped["weights"][name] for name in FEATURES}
+    assert all(0.0 <= weight < 0.5 for weight in trained().values())
+    assert len(shipped["trained_on"]) >= 3
