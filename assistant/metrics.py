@@ -43,11 +43,32 @@ class _State:
             for row in apps.get_model(model).objects.order_by().values(field).annotate(n=Count("pk")):
                 family.add_metric([row[field] or "none"], row["n"])
             yield family
+        yield from _golden()
         oldest = apps.get_model("chat.Answer").objects.filter(status="queued").aggregate(at=Min("created_at"))["at"]
         age = (timezone.now() - oldest).total_seconds() if oldest else 0.0
         yield GaugeMetricFamily(
             "assistant_oldest_queued_answer_seconds", "Age of the oldest waiting question", value=age
         )
+
+
+def _golden() -> Iterator[GaugeMetricFamily]:
+    """The newest run of the golden set on its present questions."""
+    newest = apps.get_model("quality.GoldenSet").objects.order_by("-pk").first()
+    done = newest.runs.filter(status="done").exclude(why="activation").order_by("-pk").first() if newest else None
+    yield GaugeMetricFamily(
+        "assistant_golden_alarm",
+        "1 while the newest run is worse than the reference",
+        value=float(bool(done and done.alarm)),
+    )
+    if done is None or done.finished_at is None:
+        return
+    family = GaugeMetricFamily("assistant_golden_score", "Measures of the newest run, 0 to 1", labels=["measure"])
+    for name in ("ndcg", "in_first_two_sentences", "silence", "grounded", "f1"):
+        if done.summary.get(name) is not None:
+            family.add_metric([name], done.summary[name])
+    yield family
+    age = (timezone.now() - done.finished_at).total_seconds()
+    yield GaugeMetricFamily("assistant_golden_run_age_seconds", "Since the newest run ended", value=age)
 
 
 def registry() -> CollectorRegistry:

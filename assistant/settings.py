@@ -343,6 +343,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "RoleEnum": ["employee", "curator", "auditor", "administrator"],
         "DocumentStatusEnum": ["queued", "processing", "ready", "quarantined", "failed"],
         "AnswerStatusEnum": "assistant.chat.models.AnswerStatus",
+        "RunStatusEnum": "assistant.quality.models.RunStatus",
         "PermitKindEnum": "assistant.audit.models.PermitKind",
         "ReaderKindEnum": ["user", "team", "everyone", "manages"],
         "MessageRoleEnum": ["system", "developer", "user", "assistant", "tool", "function"],

@@ -7,6 +7,7 @@ row fails. Side effects are rolled back, so that every persona meets the same wo
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ from assistant.audit.models import AuditEvent
 from assistant.chat.models import Answer, AnswerStatus, Citation, Conversation, Outcome
 from assistant.documents import ingestion, services
 from assistant.documents.models import Grant
+from assistant.quality import services as quality
+from assistant.quality.models import Why
 from assistant.transport import redis_client
 
 ALL = ("anonymous", "outsider", "member", "curator", "auditor", "administrator")
@@ -139,6 +142,20 @@ ROWS = [
     doc("api-document-grant", MANAGERS, "delete", values={"grant": "grant"}),
     doc("api-document-file"),
     *(doc(f"api-page{part}", values=PAGE) for part in ("", "-picture", "-rectangles")),
+    # the golden set
+    Row("api-quality-questions", ADMIN, DUTY),
+    Row("api-quality-questions", ADMIN, DUTY, "put", body={"text": "[]"}),
+    Row("api-quality-runs", ADMIN, DUTY),
+    Row("api-quality-runs", ADMIN, DUTY, "post"),
+    Row("api-quality-run", ADMIN, DUTY, values={"run_id": "run"}),
+    Row("api-quality-reference", ADMIN, DUTY, "post", values={"run_id": "run"}),
+    Row("api-quality-policy", ADMIN, DUTY),
+    Row("api-quality-policy", ADMIN, DUTY, "patch", body={"every": "day"}),
+    *(Row(name, ADMIN, DUTY) for name in ("quality", "quality-questions")),
+    Row("quality-questions", ADMIN, DUTY, "post", body={"text": "[]"}),
+    *(Row(f"quality-{verb}", ADMIN, DUTY, "post", body={"every": "day"}) for verb in ("start", "schedule")),
+    Row("quality-run", ADMIN, DUTY, values={"run_id": "run"}),
+    Row("quality-reference", ADMIN, DUTY, "post", values={"run_id": "run"}),
     # pages: asking
     *(Row(name, SIGNED_IN) for name in ("ask", "conversations", "library", "search", "account", "tokens")),
     Row("ask", SIGNED_IN, method="post"),
@@ -260,6 +277,7 @@ def world(people, tmp_path) -> SimpleNamespace:
     token, _ = accounts.issue_token(actor=member, user=member, name="mine")
     event = audit.record(action="search.asked", content={"query": "merger"})
     permit = two_people.ask_to_open(actor=people.auditor, seq=event.seq, reason="A complaint of the works council")
+    quality.replace(json.dumps({"id": "1", "question": "When?", "answerable": False, "as": member.email}))
     originals = tmp_path / "originals"
     shutil.copytree(settings.UPLOADS_DIR, originals)
     return SimpleNamespace(
@@ -282,6 +300,7 @@ def world(people, tmp_path) -> SimpleNamespace:
         model="assistant",
         seq=event.seq,
         permit=permit.pk,
+        run=quality.begin(Why.HAND).pk,
         originals=originals,
     )
 
@@ -306,8 +325,10 @@ def call(row: Row, world: SimpleNamespace, user: User | None):
     body = dict(row.body)
     if name := body.get("file"):
         body["file"] = SimpleUploadedFile(name, b"A new text about nothing in particular.")
-    json = row.name.startswith(("api-", "openai-")) and row.method in {"post", "patch"} and "file" not in body
-    options = {"content_type": "application/json"} if json else {}
+    structured = (
+        row.name.startswith(("api-", "openai-")) and row.method in {"post", "patch", "put"} and "file" not in body
+    )
+    options = {"content_type": "application/json"} if structured else {}
     if counted := [
         *redis_client().keys("denied:*"),
         *redis_client().keys("rate:denied:*"),

@@ -91,6 +91,11 @@ api-document-file document        GET=document.downloaded
 api-page document                 GET=document.page_viewed
 api-page-picture document         GET=document.page_viewed
 api-page-rectangles document      GET=document.page_viewed
+api-quality-questions golden      GET=-duty PUT=golden.changed
+api-quality-runs golden           GET=-duty POST=golden.run
+api-quality-run golden            GET=-duty
+api-quality-reference golden      POST=golden.reference
+api-quality-policy golden         GET=-duty PATCH=setting.changed
 
 web:ask answer                    GET=-names POST=answer.asked,answer.refused
 web:conversations conversation    GET=-own
@@ -145,6 +150,12 @@ web:models model                  GET=-duty
 web:models-activate model         POST=model.changed
 web:models-quotations model       POST=model.changed
 web:models-verify model           POST=-duty
+web:quality golden                GET=-duty
+web:quality-questions golden      GET=-duty POST=golden.changed
+web:quality-start golden          POST=golden.run
+web:quality-schedule golden       POST=setting.changed
+web:quality-run golden            GET=-duty
+web:quality-reference golden      POST=golden.reference
 web:health health                 GET=-duty
 web:audit audit                   GET=audit.viewed
 web:audit-verify audit            POST=audit.verified
@@ -195,8 +206,8 @@ vault          vault.rotated,document.erased,account.erased,audit.content_erased
 
 # Words of the catalogue that nothing records: kept, since a log that holds them must stay readable.
 UNUSED = (
-    *("setting.changed", "team.deleted", "conversation.exported", "audit.query_saved", "audit.query_removed"),
-    *("golden.reference", "questions.made", "questions.exported", "questions.removed"),
+    *("team.deleted", "conversation.exported", "audit.query_saved", "audit.query_removed"),
+    *("questions.made", "questions.exported", "questions.removed"),
 )
 
 

@@ -7,6 +7,8 @@ product (inference/reading/CARD.md).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from assistant import activation, engines
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
@@ -30,6 +32,18 @@ def evaluation(digest: str, recipe: str) -> GoldenRun | None:
     return run if run is not None and run.summary.get("fallbacks", 0) <= questions.questions / 2 else None
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    recipe: str
+    run: int
+
+
+def evaluations(digest: str) -> tuple[Evaluation, ...]:
+    """What allows this model to be activated, by recipe."""
+    found = (evaluation(digest, recipe) for recipe in activation.RECIPES)
+    return tuple(Evaluation(run.recipe, run.pk) for run in found if run is not None)
+
+
 def activate(*, actor: User | None, name: str, quantization: str = "auto", reason: str = "") -> ModelActivation:
     """Let an installed model answer; `actor` None is the operator at the command line.
 
@@ -48,14 +62,18 @@ def _grounds(name: str, quantization: str, reason: str) -> Grounds:
         return Grounds(evaluation=run.pk)
     cleaned = sanitize.title(reason, limit=500)
     if not cleaned:
-        first = "" if services.golden() else "There is no golden set yet: write its questions on the page “Quality”. "
+        if services.golden() is None:
+            raise Conflict(
+                "There is no golden set to evaluate this model with. Write its questions on the page “Quality”, or "
+                "give a reason for going without; it is recorded.",
+                code="not_evaluated",
+            )
         raise Conflict(
-            f"{name} ({quantization}) was not evaluated against the present golden set, or could not answer "
-            f"half of it itself. {first}Run: manage.py models "
-            f"activate {name} --quantization {quantization} --evaluate. To go without, give a reason; it is recorded.",
+            "This model was not evaluated with this quantization against the present golden set, or could not answer "
+            "half of it itself. Run “manage.py models activate NAME --evaluate” on this machine, or give a reason for "
+            "going without; it is recorded.",
             code="not_evaluated",
         )
     if len(cleaned) < LEAST_REASON:
-        words = f"Say why in at least {LEAST_REASON} characters."
-        raise Invalid(words, fields={"reason": [words]})
+        raise Invalid("Give the reason in at least 10 characters.", fields={"reason": ["Use at least 10 characters."]})
     return Grounds(reason=cleaned)

@@ -83,7 +83,10 @@ def _row(why: Why, what: Answering | None = None) -> GoldenRun:
         )
     until = timezone.now() + leases.LONGEST  # ours, though not claimed yet
     by, known = observability.current().actor, asdict(what) if what else {}
-    return GoldenRun.objects.create(questions=questions, why=why, by=by, lease_until=until, **known)
+    with transaction.atomic():
+        run = GoldenRun.objects.create(questions=questions, why=why, by=by, lease_until=until, **known)
+        services.record_begin(run)
+    return run
 
 
 def _here(row: GoldenRun, tools: answering.Tools, tell: Tell) -> GoldenRun:
@@ -132,7 +135,6 @@ def _started(run: GoldenRun) -> None:
         row.engine, row.model, row.digest, row.recipe = found.engine, found.model, found.digest, found.recipe
         row.status, row.started_at, row.code = RunStatus.RUNNING, timezone.now(), services.code()
         row.save()
-        audit.record(action="golden.run", outcome="intent", target=("golden_run", str(run.pk)), detail=_named(row))
     run.engine, run.model, run.digest, run.recipe = found.engine, found.model, found.digest, found.recipe
 
 

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 from kombu.exceptions import OperationalError
 
 from assistant import activation, observability, version
@@ -97,27 +98,32 @@ def replace(text: str) -> GoldenSet:
 def _checked(text: str) -> list[Row]:
     """The rows, after everything that would stop a run later was looked at. Raises Invalid."""
     if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
-        raise Invalid("The question file is too large.", fields={"text": [f"At most {MOST_BYTES // 1000} kB."]})
+        raise Invalid("The question file is too large.", fields={"text": ["The question file is too large."]})
     found = evaluation.parse(text, name="questions")
     problem = ""
     seen: set[str] = set()
     known = {email.casefold() for email in User.objects.filter(is_active=True).values_list("email", flat=True)}
     for number, row in enumerate(found, start=1):
+        what = row.id
         if row.id in seen:
-            problem = f"Question {number}: the id “{row.id}” stands twice."
+            problem = gettext("Question %(number)s: the id “%(what)s” stands twice.")
         elif row.follows and row.follows not in seen:
-            problem = f"Question {number}: it follows “{row.follows}”, which does not stand before it."
+            problem = gettext("Question %(number)s: it follows “%(what)s”, which does not stand before it.")
+            what = row.follows
         elif not row.question.strip() or len(row.question) > settings.MAX_QUESTION_CHARS:
-            problem = f"Question {number}: a question has 1 to {settings.MAX_QUESTION_CHARS} characters."
+            problem = gettext("Question %(number)s: a question has 1 to %(what)s characters.")
+            what = str(settings.MAX_QUESTION_CHARS)
         elif strangers := [email for email in (row.asker, *row.denied) if email.casefold() not in known]:
-            problem = f"Question {number}: there is no active person with the address {strangers[0]}."
+            problem = gettext("Question %(number)s: there is no active person with the address %(what)s.")
+            what = strangers[0]
         elif row.answerable and not any(answer.strip() for answer in row.answers):
-            problem = f"Question {number}: it is answerable and has no expected answer."
+            problem = gettext("Question %(number)s: it is answerable and has no expected answer.")
         if problem:
+            problem %= {"number": number, "what": what}
             raise Invalid(problem, fields={"text": [problem]})
         seen.add(row.id)
     if not found or len(found) > MOST_QUESTIONS:
-        problem = f"A golden set has 1 to {MOST_QUESTIONS} questions."
+        problem = gettext("A golden set has 1 to %(count)s questions.") % {"count": MOST_QUESTIONS}
         raise Invalid(problem, fields={"text": [problem]})
     return found
 
@@ -141,8 +147,15 @@ def begin(why: Why) -> GoldenRun:
         if waiting is not None:
             return waiting
         run = GoldenRun.objects.create(questions=questions, why=why, by=observability.current().actor)
+        record_begin(run)
         transaction.on_commit(lambda: send(run.pk))
     return run
+
+
+def record_begin(run: GoldenRun) -> None:
+    """The intent to ask, before anything is asked; in the caller's transaction."""
+    detail = {"questions_digest": run.questions.digest, "why": run.why, "model": run.model, "digest": run.digest}
+    audit.record(action="golden.run", outcome="intent", target=("golden_run", str(run.pk)), detail=detail)
 
 
 def unfinished() -> QuerySet[GoldenRun]:
@@ -263,7 +276,7 @@ def answering() -> Answering:
         return Answering(settings.ENGINE, activation.active_name())
     if row.engine != "extractive" and row.state != ActivationState.ACTIVE:
         raise Conflict(
-            f"{row.name} was activated and does not answer yet. Run this again when the models page says “active”.",
+            "The activated model does not answer yet. Try again when the page “Models” says that it is active.",
             code="model_not_loaded",
         )
     return Answering(row.engine, row.name, row.digest, row.quantization)

@@ -22,6 +22,8 @@ from django.db import DatabaseError, connection
 from assistant import activation, checks, engines, health
 from assistant.audit import roles
 from assistant.documents import proof
+from assistant.quality import gate
+from assistant.quality import services as quality
 
 Level = Literal["good", "note", "warning", "error"]
 
@@ -42,6 +44,7 @@ def diagnose() -> dict[str, list[Finding]]:
     return {
         "Hardware": list(_hardware()),
         "Models": list(_models()),
+        "Quality": list(_quality()),
         "Services": list(_services()),
         "Sandbox for documents": list(_sandbox()),
         "Privacy": list(_privacy()),
@@ -162,6 +165,39 @@ def _llama(name: str) -> Finding:
         f"({planned.needed / 2**30:.1f} of {free / 2**30:.1f} GiB free)."
     )
     return Finding(found, "good", words)
+
+
+def _quality() -> Iterator[Finding]:
+    """The golden set, its newest run, and whether what answers was measured."""
+    try:
+        questions, latest = quality.golden(), quality.latest()
+    except DatabaseError as error:
+        yield Finding("quality", "error", f"The database does not answer: {error}.", "manage.py migrate")
+        return
+    if questions is None:
+        hint = "Write its questions on the page “Quality”, or: manage.py evaluate FILE --save"
+        yield Finding(
+            "quality.golden", "note", "There is no golden set: nothing notices when answers become worse.", hint
+        )
+    elif latest is None:
+        yield Finding("quality.golden", "note", f"{questions}: not asked yet.", "manage.py evaluate")
+    elif latest.alarm:
+        yield Finding(
+            "quality.golden",
+            "warning",
+            f"Run {latest.pk} of the golden set is worse than its reference, or somebody saw what they may not.",
+            "See the page “Quality”: what changed since? Documents, grants, model, settings, version.",
+        )
+    else:
+        yield Finding("quality.golden", "good", f"Run {latest.pk} of the golden set is not worse than its reference.")
+    row = activation.current()
+    if activation.active_name() and (row is None or gate.evaluation(row.digest, row.quantization) is None):
+        yield Finding(
+            "quality.model",
+            "warning",
+            f"{activation.active_name()} answers without an evaluation against the present golden set.",
+            "manage.py evaluate asks the golden set of what answers now.",
+        )
 
 
 def _services() -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from assistant.accounts.roles import Role
 from assistant.accounts.services import TOKEN_SCOPES
 from assistant.documents.models import Access
+from assistant.quality.models import Every
 
 from .wording import TOKEN_SCOPE_WORDS
 
@@ -205,6 +206,31 @@ class AuditFilterForm(Form):
     target = forms.CharField(label=_("About (document or other id)"), required=False, max_length=100)
     since = forms.DateField(label=_("From"), required=False, widget=DateInput())
     until = forms.DateField(label=_("To"), required=False, widget=DateInput())
+
+
+class GoldenForm(Form):
+    """The golden questions, typed or brought as a file; a file wins."""
+
+    text = forms.CharField(
+        label=_("Questions, one JSON object a line"),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 16, "spellcheck": "false", "class": "mono"}),
+    )
+    file = forms.FileField(label=_("Or a file (JSON lines)"), required=False)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if file := given.get("file"):
+            try:
+                given["text"] = file.read().decode("utf-8-sig")
+            except UnicodeDecodeError:
+                self.add_error("file", _("The file is not UTF-8 text."))
+        return given
+
+
+class ScheduleForm(Form):
+    every = forms.ChoiceField(label=_("Ask them"), choices=Every.choices)
 
 
 class ErasePersonForm(forms.Form):

@@ -59,6 +59,7 @@ class ModelRow:
     imported_at: datetime | None = None
     digest: str = ""
     recipes: tuple[str, ...] = ()  # quantizations it can be activated with
+    evaluations: tuple[gate.Evaluation, ...] = ()
 
 
 def parts(found: Iterable[report.Part]) -> list[PartRow]:
@@ -180,6 +181,7 @@ def installed_models() -> list[ModelRow]:
             imported_at=parse_datetime(manifest.imported_at),
             digest=manifest.digest,
             recipes=("auto",) if manifest.kind == "gguf" else activation.RECIPES,
+            evaluations=gate.evaluations(manifest.digest),
         )
         for manifest in engines.store().manifests()
     ]

@@ -24,6 +24,7 @@ def models(request: HttpRequest) -> HttpResponse:
         "active": machinery.active_models(),
         "installed": machinery.installed_models(),
         "quotations": not activation.active_name(),
+        "quality_url": reverse("web:quality"),
     }
     return render(request, "web/models.html", context)
 

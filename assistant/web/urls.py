@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, register_converter
 from django.urls.converters import StringConverter
 
-from . import account, asking, auditing, document, library, operations, people, reviewing
+from . import account, asking, auditing, document, library, operations, people, quality, reviewing
 from .errors import View, guarded
 
 app_name = "web"
@@ -78,6 +78,12 @@ urlpatterns = [
     _page("models/activate/", operations.activate, "models-activate"),
     _page("models/quotations/", operations.deactivate, "models-quotations"),
     _page("models/verify/", operations.verify, "models-verify"),
+    _page("quality/", quality.quality, "quality"),
+    _page("quality/questions/", quality.questions, "quality-questions"),
+    _page("quality/start/", quality.start, "quality-start"),
+    _page("quality/schedule/", quality.schedule, "quality-schedule"),
+    _page("quality/runs/<int:run_id>/", quality.run, "quality-run"),
+    _page("quality/runs/<int:run_id>/reference/", quality.reference, "quality-reference"),
     _page("health/", operations.health, "health"),
     _page("audit/", auditing.timeline, "audit"),
     _page("audit/verify/", auditing.verify, "audit-verify"),

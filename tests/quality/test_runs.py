@@ -10,11 +10,13 @@ from django.utils import timezone
 
 from assistant import observability
 from assistant.accounts.models import User
+from assistant.audit import digests
 from assistant.audit.models import AuditEvent
 from assistant.chat.models import Answer, Conversation, DailyQuestions
 from assistant.errors import Conflict, Invalid, PermissionRefused
 from assistant.quality import running, services, tasks
 from assistant.quality.models import GoldenRun, GoldenSet, RunStatus, Why
+from assistant.runtime import diagnosis
 from tests.chat.library import grant
 
 from .conftest import GERMANY, TEXT, question
@@ -193,3 +195,18 @@ def test_the_schedule_begins_a_run_when_its_time_has_come(golden, people, monkey
     tasks.look()
     assert not GoldenRun.objects.exists()
     assert events("setting.changed")[0].detail["every"] == "never"
+
+
+def test_an_alarm_is_told_wherever_an_operator_looks(golden, company, people, client):
+    grant(company.hr.scopes.get(key=""), people.outsider)
+    assert client.get("/readyz").json()["warnings"] == []
+    run = finished()
+    assert client.get("/readyz").json()["warnings"] == ["golden_set_alarm"]
+    told = client.get("/metrics").content.decode()
+    assert "assistant_golden_alarm 1.0" in told
+    assert 'assistant_golden_score{measure="ndcg"} ' in told
+    findings = {finding.id: finding for finding in diagnosis._quality()}
+    assert (findings["quality.golden"].level, str(run.pk) in findings["quality.golden"].words) == ("warning", True)
+    week = digests.week(timezone.localdate())
+    assert [event.action for event in week.notable] == ["golden.drifted"]
+    assert {line.name: line.now for line in week.lines}["drifted"] == 1

@@ -20,7 +20,7 @@ ENTRY = re.compile(
     r'((?:^#.*\n)*)(?:^msgctxt .*\n(?:^".*\n)*)?^msgid (".*\n(?:^".*\n)*)((?:^msg.*\n(?:^".*\n)*)+)', re.M
 )
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
-ROOMS = ("documents", "chat", "guardrails", "audit", "accounts")
+ROOMS = ("documents", "chat", "guardrails", "audit", "accounts", "quality")
 
 
 def joined(lines: str) -> str:

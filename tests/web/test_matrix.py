@@ -87,6 +87,12 @@ MATRIX: dict[str, Row] = {
     "models-activate": Row(ADMINISTRATOR, refused=403, method="post", status=404),  # nothing is installed
     "models-quotations": Row(ADMINISTRATOR, refused=403, method="post", status=302),
     "models-verify": Row(ADMINISTRATOR, refused=403, method="post", status=404),  # nothing is installed
+    "quality": Row(ADMINISTRATOR, refused=403),
+    "quality-questions": Row(ADMINISTRATOR, refused=403),
+    "quality-start": Row(ADMINISTRATOR, refused=403, method="post", status=302),
+    "quality-schedule": Row(ADMINISTRATOR, refused=403, method="post", status=302),
+    "quality-run": Row(ADMINISTRATOR, refused=403, args=("number",), status=404),  # nothing was run
+    "quality-reference": Row(ADMINISTRATOR, refused=403, method="post", args=("number",), status=404),
     "health": Row(ADMINISTRATOR, refused=403),
     "audit": Row("auditor administrator", refused=403),
     "audit-verify": Row("auditor administrator", refused=403, method="post"),

@@ -28,6 +28,7 @@ _PAGES = (
     ("web:library", _("Library"), Duty.ASK, ("collection", "document", "upload", "new-version", "search")),
     ("web:people", _("People"), Duty.MANAGE_PEOPLE, ("person", "team")),
     ("web:models", _("Models"), Duty.MANAGE_MODELS, ()),
+    ("web:quality", _("Quality"), Duty.MANAGE_MODELS, ("quality-",)),
     ("web:health", _("Health"), Duty.MANAGE_MODELS, ()),
     ("web:audit", _("Audit"), Duty.REVIEW_AUDIT, ("audit-",)),
 )
@@ -162,6 +163,7 @@ for _name in (
     "scope_words",
     "listed",
     "model_state",
+    "run_state",
     "duration",
 ):
     register.filter(_name, getattr(wording, _name))
