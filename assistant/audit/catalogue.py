@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 4
+VERSION = 5
 PINNED = {
     3: "38bf75a3bb37dfa5cd325852c20a4a4a8335fb40a92d5eb9b6dca3cac677f08a",
-    4: "4257b56af529ec357d15bc4c69d9baaf0728ea947fe863252b9387f7ebb1a702",
+    4: "96887b3e08be4b7ee8e968472d55cc56d089731ff59dc68aeacbba76026e7d0d",
+    5: "4257b56af529ec357d15bc4c69d9baaf0728ea947fe863252b9387f7ebb1a702",
 }
 OUTCOMES = ("intent", "success", "refused", "failed")
 

@@ -8,6 +8,32 @@ from __future__ import annotations
 from django.utils.translation import gettext_noop
 
 ERRORS = (
+    gettext_noop("These questions were replaced by newer ones."),
+    gettext_noop("There is no golden set yet. Write or upload its questions first."),
+    gettext_noop("Only a finished run of the present questions can be the reference."),
+    gettext_noop("The schedule must be never, day or week."),
+    gettext_noop("Choose one of the list."),
+    gettext_noop("The question file is too large."),
+    gettext_noop("The activated model does not answer yet. Try again when the page “Models” says that it is active."),
+    gettext_noop("The run was begun too often without coming to its end."),
+    gettext_noop(
+        "There is no golden set yet. Write or upload its questions on the page “Quality”, or with manage.py "
+        "evaluate FILE --save."
+    ),
+    gettext_noop("Another model was activated meanwhile: this run says nothing of either."),
+    gettext_noop("It was stopped."),
+    gettext_noop("The command that measured it ended."),
+    gettext_noop(
+        "There is no golden set to evaluate this model with. Write its questions on the page “Quality”, or "
+        "give a reason for going without; it is recorded."
+    ),
+    gettext_noop(
+        "This model was not evaluated with this quantization against the present golden set, or could not "
+        "answer half of it itself. Run “manage.py models activate NAME --evaluate” on this machine, or give a "
+        "reason for going without; it is recorded."
+    ),
+    gettext_noop("Give the reason in at least 10 characters."),
+    gettext_noop("Use at least 10 characters."),
     gettext_noop("Say why it must be kept."),
     gettext_noop("An administrator of people has to ask for this first."),
     gettext_noop("Another person has to agree."),
@@ -159,6 +185,13 @@ AUDIT_CATALOGUE = (
     gettext_noop("Audit log viewed"),
     gettext_noop("Audit log verified"),
     gettext_noop("Audit log exported"),
+    gettext_noop("Golden set of questions changed"),
+    gettext_noop("Golden set asked"),
+    gettext_noop("Reference run of the golden set chosen"),
+    gettext_noop("Answers became worse than the reference run"),
+    gettext_noop("Question file made from documents or conversations"),
+    gettext_noop("Question file taken out for training"),
+    gettext_noop("Question file removed"),
     gettext_noop("Audited text opened"),
     gettext_noop("Audited text erased"),
     gettext_noop("Audit segment sealed"),
