@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 FAN = 4  # segments of like size that are merged into one
 APPLY_ROWS = 8192  # the largest segment that an update may write
 FEW = 4  # times as many rows as candidates: scoring all is then quicker than choosing
+EXACT_ROWS = 256  # so many rows are scored exactly sooner than FAISS is called twice
+CERTAIN_ROWS = 20_000  # among fewer, a few rows too many cost less than scoring the best twice to have a narrow floor
+PLANS = 32  # sets of partitions whose rows are remembered: at most a byte a passage for each
 PARALLEL_ROWS = 100_000  # from here on one search uses several threads
 _pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="retrieval")
 
@@ -57,7 +60,7 @@ class Replica:
         self.model_id = model_id
         self.options = options or RetrieverOptions()
         self.seq = 0
-        self._parts: tuple[LiveSegment, ...] = ()
+        self._view = View(())
         self._places: dict[str, tuple[int, ...]] = {}  # document -> numbers of its segments; writers only
         self._lock = threading.Lock()
 
@@ -68,10 +71,14 @@ class Replica:
         """A replica of segments that another one had (`retrieval.indexes.snapshot`)."""
         replica = cls(dimension, model_id, options)
         replica.seq = seq
-        replica._parts = tuple(LiveSegment.of(segment) for segment in segments)
+        replica._view = View(tuple(LiveSegment.of(segment) for segment in segments))
         for part in replica._parts:
             replica._register(part.segment)
         return replica
+
+    @property
+    def _parts(self) -> tuple[LiveSegment, ...]:
+        return self._view.parts
 
     def __len__(self) -> int:
         """Searchable passages."""
@@ -88,9 +95,7 @@ class Replica:
 
     def count(self, partitions: Collection[int]) -> int:
         """Searchable passages in the named partitions."""
-        wanted = _ascending(partitions)
-        selections = (Selection.of(part, wanted) for part in self._parts)
-        return sum(selection.rows for selection in selections if selection is not None)
+        return sum(selection.rows for selection in self._view.selections(partitions))
 
     def apply(self, document_id: str, records: Sequence[IndexRecord]) -> None:
         """Make `records` exactly what is searchable of the document: add, replace, move or (empty) remove.
@@ -115,7 +120,7 @@ class Replica:
                 for part in added:
                     parts[part.segment.number] = part
                     self._register(part.segment)
-            self._parts = self._tidy(parts)
+            self._view = View(self._tidy(parts))
 
     def compact(self) -> None:
         """Merge large segments of like size. Searches and updates go on meanwhile; results do not change."""
@@ -166,8 +171,7 @@ class Replica:
         query = self._query(vector)
         if not partitions or limit < 1 or per_document < 1:
             return []
-        wanted = _ascending(partitions)
-        selections = [s for s in (Selection.of(part, wanted) for part in self._parts) if s is not None]
+        selections = self._view.selections(partitions)
         total = sum(selection.rows for selection in selections)
         if not total:
             return []
@@ -257,7 +261,7 @@ class Replica:
             parts = {part.segment.number: part for part in self._parts}
             if all(parts.get(part.segment.number) is part for part in old):
                 self._replace(parts, old, merged)
-                self._parts = tuple(parts.values())
+                self._view = View(tuple(parts.values()))
 
     def _replace(self, parts: dict[int, LiveSegment], old: Sequence[LiveSegment], merged: Segment) -> None:
         """Put `merged` in the place of `old`."""
@@ -269,6 +273,35 @@ class Replica:
         for document_id in merged.documents:
             rest = tuple(n for n in self._places[document_id] if n not in gone)
             self._places[document_id] = (*rest, merged.number) if rest else here
+
+
+class View:
+    """The segments of one moment, and what was worked out about sets of partitions in them. Safe to share.
+
+    A plan says which rows of these very segments lie in the partitions named, and nothing about people: who may read
+    what is asked of the database before each search, and names other partitions when it has changed. Every update
+    makes a new view without plans, so none can outlive what it was made of.
+    """
+
+    def __init__(self, parts: tuple[LiveSegment, ...]) -> None:
+        self.parts = parts
+        self._plans: OrderedDict[tuple[int, ...], tuple[Selection, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def selections(self, partitions: Collection[int]) -> tuple[Selection, ...]:
+        """The rows of the named partitions, segment by segment."""
+        key = tuple(partitions)
+        with self._lock:
+            if key in self._plans:
+                self._plans.move_to_end(key)
+                return self._plans[key]
+        wanted = _ascending(key)
+        plan = tuple(s for s in (Selection.of(part, wanted) for part in self.parts) if s is not None)
+        with self._lock:
+            self._plans[key] = plan
+            if len(self._plans) > PLANS:
+                self._plans.popitem(last=False)
+        return plan
 
 
 def _ascending(partitions: Collection[int]) -> NDArray[np.int64]:
@@ -304,16 +337,20 @@ def dense_candidates(
 def _near(selections: Sequence[Selection], query: NDArray[np.float64], depth: int) -> list[NDArray[np.int64]]:
     """Rows of each selection, ascending, with the best `depth` among them and few others."""
     total = sum(selection.rows for selection in selections)
-    if total <= FEW * depth:
+    if total <= max(EXACT_ROWS, FEW * depth):
         return [selection.all_rows() for selection in selections]
-    slack = [selection.part.segment.dense.slack(query) for selection in selections]
+    length = float(np.linalg.norm(query))
+    slack = [selection.part.segment.dense.slack(length) for selection in selections]
     # Several times its fair share, so that what lies within the slack is usually there at once.
     ask = [min(s.rows, depth // 2 + 16 + FEW * depth * s.rows // total) for s in selections]
     # One thread a segment: FAISS's own threads would wait for each other at the end of every segment.
     spread = _pool.map if total >= PARALLEL_ROWS else map
     found = list(spread(lambda s, k: s.nearest(query, k), selections, ask))
     # What the best `depth` have for certain: whatever may reach that may be among them, in every segment.
-    floor = _certain(selections, found, query, depth)
+    if total < CERTAIN_ROWS:
+        floor = nth_largest(np.concatenate([scores for scores, _ in found]), depth) - max(slack)
+    else:
+        floor = _certain(selections, found, query, depth)
     reach = [floor - each for each in slack]
     while True:
         short = [

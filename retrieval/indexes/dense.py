@@ -48,6 +48,25 @@ def on_grid(vectors: NDArray[np.floating]) -> NDArray[np.int16]:
     return np.asarray(np.clip(scaled, -_LARGEST, _LARGEST).astype(np.int16))
 
 
+class Scan:
+    """Lists of one index that a search may look at, in the form that FAISS takes. Immutable, safe to share."""
+
+    __slots__ = ("_held", "ignored_pointer", "lists_pointer", "parameters")
+
+    def __init__(self, lists: NDArray[np.int64], alive: NDArray[np.uint8] | None, rows: int) -> None:
+        wanted = np.ascontiguousarray(lists, dtype=np.int64)
+        ignored = np.zeros(len(wanted), dtype=np.float32)  # distances to centroids, of which there are none
+        self.lists_pointer = faiss.swig_ptr(wanted)
+        self.ignored_pointer = faiss.swig_ptr(ignored)
+        self.parameters: Any = faiss.SearchParametersIVF()
+        self.parameters.nprobe = len(wanted)
+        selector: Any = None
+        if alive is not None:
+            selector = faiss.IDSelectorBitmap(rows, faiss.swig_ptr(alive))
+            self.parameters.sel = selector
+        self._held = (wanted, ignored, alive, selector)  # FAISS has their addresses only
+
+
 class DenseIndex:
     """Rows in two planes, grouped into FAISS lists; immutable, safe to search from several threads."""
 
@@ -87,51 +106,57 @@ class DenseIndex:
         self._index.make_direct_map()
         self._remainder = float(np.sqrt(longest)) / GRID
 
-    def slack(self, query: NDArray[np.float64]) -> float:
-        """How far a score of `top` may be from the exact one, at most."""
-        length = float(np.linalg.norm(query))
+    def slack(self, length: float) -> float:
+        """How far a score of `top` may be from the exact one, at most, for a query of this Euclidean length."""
         return 1.000001 * length * self._remainder + TOLERANCE * max(1.0, length)
 
-    def top(
-        self, query: NDArray[np.float64], lists: NDArray[np.int64], k: int, alive: NDArray[np.uint8] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The best `k` rows of the named lists by the high plane: scores within `slack`, row numbers, best first.
+    def scan(self, lists: NDArray[np.int64], alive: NDArray[np.uint8] | None) -> Scan:
+        """What `top` is to look at, prepared once for many questions.
 
-        `alive` is a little-endian bitmap of the rows that count, None for all.
-        """
-        scores = np.empty((1, k), dtype=np.float32)
-        rows = np.empty((1, k), dtype=np.int64)
-        wanted = np.ascontiguousarray(lists, dtype=np.int64)
-        ignored = np.zeros(len(wanted), dtype=np.float32)
+        `alive` is a little-endian bitmap of the rows that count, None for all."""
+        return Scan(lists, alive, self.rows)
+
+    def top(self, query: NDArray[np.float64], scan: Scan, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The best `k` rows by the high plane: scores within `slack`, row numbers, best first."""
+        scores = np.empty(k, dtype=np.float32)
+        rows = np.empty(k, dtype=np.int64)
         scaled = (query * (self._step / GRID)).astype(np.float32)
-        parameters: Any = faiss.SearchParametersIVF()
-        parameters.nprobe = len(wanted)
-        selector: Any = None
-        if alive is not None:
-            selector = faiss.IDSelectorBitmap(self.rows, faiss.swig_ptr(alive))
-            parameters.sel = selector
         self._index.search_preassigned_c(
             1,
             faiss.swig_ptr(scaled),
             k,
-            faiss.swig_ptr(wanted),
-            faiss.swig_ptr(ignored),
+            scan.lists_pointer,
+            scan.ignored_pointer,
             faiss.swig_ptr(scores),
             faiss.swig_ptr(rows),
             False,
-            parameters,
+            scan.parameters,
         )
-        found = rows[0] >= 0
-        return scores[0][found], rows[0][found]
+        if rows[-1] < 0:  # fewer rows than asked for; the places behind them are marked
+            found = rows >= 0
+            return scores[found], rows[found]
+        return scores, rows
 
     def exact(self, query: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Exact dot products of the given rows, ascending, with a query whose components are float16 values."""
-        return np.asarray(self.vectors(rows).astype(np.float64) @ query / GRID)
+        if not len(rows):
+            return np.empty(0)
+        values = self._high(rows)
+        values *= self._step
+        values += self._low[rows]  # whole numbers all along: exact in any type that holds them
+        return np.asarray(values.astype(np.float64) @ query / GRID)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int16]:
         """The given rows, ascending, as they were given to the constructor."""
-        high = self._index.reconstruct_batch(rows) if len(rows) else np.empty((0, self.dimension))
-        return np.asarray(np.rint(high).astype(np.int16) * np.int16(self._step) + self._low[rows])
+        return np.asarray(self._high(rows).astype(np.int16) * np.int16(self._step) + self._low[rows])
+
+    def _high(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The high plane of the given rows, whole numbers."""
+        high = np.empty((len(rows), self.dimension), dtype=np.float32)
+        if len(rows):
+            wanted = np.ascontiguousarray(rows, dtype=np.int64)
+            self._index.reconstruct_batch_c(len(rows), faiss.swig_ptr(wanted), faiss.swig_ptr(high))
+        return np.rint(high, out=high)
 
     def matrix(self) -> NDArray[np.int16]:
         """A copy of all rows in order."""

@@ -13,6 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from retrieval.indexes.dense import Scan
     from retrieval.indexes.segment import LiveSegment
 
 
@@ -27,9 +28,9 @@ class Selection:
     part: LiveSegment
     rows: int
     length: int
-    lists: NDArray[np.int64]
     stretch: tuple[int, int]
     mask: NDArray[np.bool_] | None
+    scan: Scan
 
     @classmethod
     def of(cls, part: LiveSegment, wanted: NDArray[np.int64]) -> Selection | None:
@@ -56,9 +57,9 @@ class Selection:
             part=part,
             rows=int(part.counts[chosen].sum()),
             length=int(part.lengths[chosen].sum()),
-            lists=chosen,
             stretch=stretch,
             mask=mask,
+            scan=segment.dense.scan(chosen, part.bitmap),
         )
 
     def postings(self, terms: NDArray[np.uint64]) -> list[tuple[NDArray[np.uint16], NDArray[np.uint8]]]:
@@ -86,7 +87,7 @@ class Selection:
 
     def nearest(self, query: NDArray[np.float64], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The `k` selected rows with the largest dot product, roughly (`DenseIndex.slack`): scores and rows."""
-        return self.part.segment.dense.top(query, self.lists, k, self.part.bitmap)
+        return self.part.segment.dense.top(query, self.scan, k)
 
 
 def _ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:

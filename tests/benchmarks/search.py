@@ -33,7 +33,6 @@ from typing import Any
 import numpy as np
 
 from retrieval.bm25 import WordScores
-from retrieval.indexes.selection import Selection
 from retrieval.indexes.snapshot import load_snapshot, save_snapshot
 from retrieval.retriever import Replica, dense_candidates
 from retrieval.schema import IndexRecord
@@ -107,18 +106,14 @@ def interleaved(systems: dict[str, Answer], questions: list[tuple[str, np.ndarra
 def ours(replica: Replica, readable: list[int]) -> dict[str, Answer]:
     """The search of the product, and its two legs alone."""
 
-    def selections() -> list[Selection]:
-        wanted = np.array(readable, dtype=np.int64)
-        return [s for s in (Selection.of(part, wanted) for part in replica._parts) if s is not None]
-
     def hybrid(text: str, vector: np.ndarray) -> Any:
         return replica.search(text, vector, partitions=readable, limit=10, per_document=10)
 
     def words(text: str, vector: np.ndarray) -> Any:
-        return WordScores(selections(), Counter(tokenize(text)), replica.options).candidates(10)
+        return WordScores(replica._view.selections(readable), Counter(tokenize(text)), replica.options).candidates(10)
 
     def vectors(text: str, vector: np.ndarray) -> Any:
-        return dense_candidates(selections(), vector.astype(np.float16).astype(np.float64), 10)
+        return dense_candidates(replica._view.selections(readable), vector.astype(np.float16).astype(np.float64), 10)
 
     return {"ours": hybrid, "ours-words": words, "ours-vectors": vectors}
 

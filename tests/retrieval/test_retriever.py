@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from retrieval.config import RetrieverOptions
 from retrieval.errors import IndexMismatch
-from retrieval.retriever import Replica
+from retrieval.retriever import PLANS, Replica
 from tests.retrieval.worlds import DIMENSION, WORDS, oracle, record, vector
 
 OPTIONS = RetrieverOptions(candidates=4)  # few, so that cuts and ties between candidates are exercised
@@ -40,10 +40,21 @@ def replica_of(changes):
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(updates, max_size=25), st.lists(queries, min_size=1, max_size=4), st.sampled_from([0, 1, 4]))
-def test_search_equals_brute_force_after_any_history(changes, questions, few):
-    with mock.patch("retrieval.retriever.FEW", few), mock.patch("retrieval.bm25._AT_ONCE", 5 * few):
+@given(
+    st.lists(updates, max_size=25),
+    st.lists(queries, min_size=1, max_size=4),
+    st.sampled_from([0, 1, 4]),
+    st.sampled_from([0, 1_000]),
+)
+def test_search_equals_brute_force_after_any_history(changes, questions, few, certain):
+    with (
+        mock.patch("retrieval.retriever.FEW", few),
+        mock.patch("retrieval.retriever.EXACT_ROWS", 0),
+        mock.patch("retrieval.retriever.CERTAIN_ROWS", certain),
+        mock.patch("retrieval.bm25._AT_ONCE", 5 * few),
+    ):
         check_against_brute_force(changes, questions)
+    check_against_brute_force(changes, questions)  # and as it runs, with so few rows
 
 
 def check_against_brute_force(changes, questions):
@@ -216,4 +227,52 @@ def test_a_search_over_many_rows_is_the_same_on_several_threads(monkeypatch):
     wanted = {"partitions": {1}, "limit": 5, "per_document": 1}
     alone = replica.search("pump", vector(3), **wanted)
     monkeypatch.setattr("retrieval.retriever.PARALLEL_ROWS", 1)
+    monkeypatch.setattr("retrieval.retriever.EXACT_ROWS", 0)
     assert replica.search("pump", vector(3), **wanted) == alone
+
+
+def test_what_was_worked_out_for_a_set_of_partitions_holds_until_the_next_change_and_no_longer():
+    replica = replica_of([(1, 1, [("pump valve", 1)]), (2, 2, [("pump seal", 2)]), (3, 3, [("pump oil", 3)])])
+
+    def found(*partitions):
+        hits = replica.search("pump", vector(1), partitions=partitions, limit=5, per_document=1)
+        return {hit.document_id for hit in hits}
+
+    for _ in range(2):
+        assert found(1, 2) == {"d1", "d2"}
+        assert found(1) == {"d1"}  # a person whose grant was revoked names fewer, and gets no more
+        assert found() == set()
+    replica.apply("d1", [record("d1", 0, 3, "pump valve", 1)])  # moved
+    assert found(1, 2) == {"d2"}
+    assert found(3) == {"d1", "d3"}
+    replica.apply("d2", [])  # removed
+    assert found(1, 2) == set()
+    assert replica.count([1, 2]) == 0
+    replica.apply("d4", [record("d4", 0, 1, "pump", 1)])  # new
+    assert found(1, 2) == {"d4"}
+
+
+def test_what_is_remembered_of_sets_of_partitions_is_bounded():
+    replica = replica_of([(n, n % 4 + 1, [("pump valve", n)]) for n in range(1, 10)])
+    for number in range(3 * PLANS):
+        replica.count([1, 2, 100 + number])
+    assert len(replica._view._plans) <= PLANS
+    assert replica.count([1, 2]) == sum(n % 4 + 1 in (1, 2) for n in range(1, 10))
+
+
+def test_threads_that_ask_for_many_sets_at_once_get_each_their_own():
+    replica = replica_of([(n, n, [("pump valve", n)]) for n in range(1, 10)])
+    wrong = []
+
+    def ask(first):
+        for number in range(200):
+            wanted = {first, (first + number) % 9 + 1}
+            if replica.count(tuple(wanted)) != len(wanted):
+                wrong.append(wanted)
+
+    threads = [threading.Thread(target=ask, args=(first,)) for first in range(1, 6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
