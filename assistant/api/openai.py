@@ -268,6 +268,7 @@ def _citation(item: CitationView) -> dict[str, Any]:
         "page": item.page,
         "quote": item.quote,
         "verified": item.verified,
+        "suspicious": item.suspicious,
     }
 
 

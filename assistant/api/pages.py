@@ -31,6 +31,7 @@ class PageSerializer(serializers.Serializer[object]):
     label = serializers.CharField()  # type: ignore[assignment]
     text = serializers.CharField()
     picture = serializers.CharField(allow_null=True)
+    suspicious = serializers.BooleanField(help_text="Something on it reads like an attempt to instruct the assistant.")
 
 
 class RectanglesSerializer(serializers.Serializer[object]):
@@ -68,6 +69,7 @@ class PageView(View):
             "pages": view.pages,
             "label": view.label,
             "text": view.text,
+            "suspicious": view.suspicious,
             "picture": picture if view.has_picture else None,
         }
         return Response(PageSerializer(body).data)

@@ -33,6 +33,7 @@ class ResultSerializer(serializers.Serializer[services.SearchResult]):
     version = serializers.IntegerField()
     char_start = serializers.IntegerField()
     char_end = serializers.IntegerField()
+    suspicious = serializers.BooleanField(help_text="It reads like an attempt to instruct the assistant.")
 
 
 class ResultsSerializer(serializers.Serializer[object]):

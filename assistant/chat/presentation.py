@@ -19,7 +19,7 @@ from django.utils.translation import gettext, override
 
 from assistant.accounts.models import User
 from assistant.documents import policy
-from assistant.documents.models import Page
+from assistant.documents.models import Chunk, Page
 
 from .models import Answer, AnswerStatus, Citation, Outcome
 
@@ -30,7 +30,8 @@ _CJK = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 @dataclass(frozen=True, slots=True)
 class CitationView:
     """A quotation under a marker. `char_start` and `char_end` count characters of the page's text, end exclusive;
-    `paragraph` is the quotation with the words around it; `newer` says that the document has a newer version."""
+    `paragraph` is the quotation with the words around it; `newer` says that the document has a newer version, and
+    `suspicious` that the passage reads like an attempt to instruct the assistant."""
 
     marker: int
     document: UUID
@@ -45,6 +46,7 @@ class CitationView:
     verified: bool
     paragraph: str
     newer: bool
+    suspicious: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,11 @@ class AnswerView:
     created_at: datetime
     finished_at: datetime | None
     feedback: bool | None = field(default=None)
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether a passage that is quoted reads like an attempt to instruct the assistant."""
+        return any(citation.suspicious for citation in self.citations)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON: ids and times are still UUID and datetime (Django's encoder knows both)."""
@@ -156,6 +163,8 @@ def _citations(answers: Sequence[Answer]) -> dict[UUID, tuple[CitationView, ...]
         )
         if (page.version_id, page.number) in wanted
     }
+    chunks = Chunk.objects.filter(pk__in=[row.chunk_id for row in rows if row.chunk_id])
+    suspicious = set(policy.suspicious(chunks).values_list("pk", flat=True))
     found: dict[UUID, list[CitationView]] = {}
     for row in rows:
         text = pages.get((row.version_id, row.page), "")
@@ -174,6 +183,7 @@ def _citations(answers: Sequence[Answer]) -> dict[UUID, tuple[CitationView, ...]
                 verified=row.verified,
                 paragraph=_paragraph(text, row.char_start, row.char_end) or row.quote,
                 newer=row.document.current_id not in (None, row.version_id),
+                suspicious=row.chunk_id in suspicious,
             )
         )
     return {answer: tuple(views) for answer, views in found.items()}

@@ -22,6 +22,7 @@ from django.db.models import F, Model, Q, QuerySet
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, has_duty
 from assistant.errors import NotFound
+from assistant.guardrails import levels
 
 from .models import Access, Chunk, Collection, Document, Grant, Scope
 
@@ -62,6 +63,11 @@ def answerable_chunks(user: Person, day: date) -> QuerySet[Chunk]:
         .filter(Q(document__valid_from__isnull=True) | Q(document__valid_from__lte=day))
         .filter(Q(document__valid_until__isnull=True) | Q(document__valid_until__gte=day))
     )
+
+
+def suspicious(chunks: QuerySet[Chunk]) -> QuerySet[Chunk]:
+    """Those that read like an attempt to instruct the assistant: they are shown with a banner. No matter of access."""
+    return chunks.filter(suspicion__gte=levels.THRESHOLD_BANNER)
 
 
 def managed_collections(user: Person) -> QuerySet[Collection]:

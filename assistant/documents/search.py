@@ -31,7 +31,7 @@ from retrieval.embedding import Embedder
 from retrieval.phrases import Wanted, exact_first, wanted
 from retrieval.schema import Hit
 
-from . import policy, replica
+from . import policy, replica, sharing
 from .models import Chunk
 from .replica import DocumentReplica
 
@@ -105,6 +105,8 @@ class Searcher:
             places = reranking.order(text, scores, _texts(passages))
             passages = _in_order([passages[place] for place in places], passages)
             clock.lap("order")
+        passages = self._shared(user, text, vector, partitions, passages, limit, per_document)
+        clock.lap("share")
         if exact := wanted(text):
             if exact.quoted:
                 deep = self._load(user, text, vector, partitions, QUOTED_DEPTH, QUOTED_PER_DOCUMENT, clock)
@@ -158,6 +160,33 @@ class Searcher:
             if len(found) >= limit or len(hits) < ask or ask >= 16 * MAX_LIMIT:
                 return found[:limit]
             ask *= 4
+
+    def _shared(
+        self,
+        user: User,
+        text: str,
+        vector: NDArray[np.float32],
+        partitions: Container[int],
+        found: list[FoundPassage],
+        limit: int,
+        per_document: int,
+    ) -> list[FoundPassage]:
+        """`found` with few passages of one uploader in front. When one person's fill the first places, other people's
+        are looked for further down; behind they are as they come."""
+        if crowd := sharing.crowd(found, limit):
+            (person,) = crowd
+            others = policy.readable_documents(user).exclude(current__uploaded_by=person)
+            if others.exists():
+                hits = self._replica.index.search(
+                    text, vector, partitions=partitions, limit=sharing.OTHERS_DEPTH, per_document=per_document
+                )
+                known = {item.chunk.pk for item in found}
+                rows = policy.answerable_chunks(user, timezone.localdate()).filter(
+                    pk__in=[hit.chunk_id for hit in hits if hit.chunk_id not in known]
+                )
+                theirs = set(rows.exclude(version__uploaded_by=person).values_list("pk", flat=True))
+                found = found + self._rows(user, [hit for hit in hits if hit.chunk_id in theirs][:limit])
+        return _in_order(sharing.shared_out(found), sorted(found, key=lambda item: -item.score))
 
     def _rows(self, user: User, hits: Sequence[Hit]) -> list[FoundPassage]:
         today = timezone.localdate()

@@ -23,6 +23,7 @@ from django.db import DatabaseError, close_old_connections, connections
 from assistant import observability
 from assistant.accounts.models import User
 from assistant.errors import AssistantError, Unavailable
+from assistant.guardrails import levels
 from assistant.transport import redis_client
 from retrieval.errors import RetrievalError
 
@@ -142,6 +143,7 @@ def answer(payload: dict[str, Any]) -> dict[str, Any]:
                 "headings": found.chunk.headings,
                 "chunk": found.chunk.pk,
                 "version": found.chunk.version.number,
+                "suspicious": found.chunk.suspicion >= levels.THRESHOLD_BANNER,
                 "char_start": found.chunk.char_start,
                 "char_end": found.chunk.char_end,
             }

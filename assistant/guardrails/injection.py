@@ -14,11 +14,11 @@ from math import exp, prod
 from . import planted, sanitize
 from .features import windows
 from .injection_rules import RULES
+from .levels import THRESHOLD_BANNER as THRESHOLD_BANNER
+from .levels import THRESHOLD_DOWNRANK as THRESHOLD_DOWNRANK
+from .levels import THRESHOLD_QUARANTINE as THRESHOLD_QUARANTINE
 from .weights import classifier
 
-THRESHOLD_BANNER = 0.5  # shown with a warning
-THRESHOLD_DOWNRANK = 0.7  # counts less in the search
-THRESHOLD_QUARANTINE = 0.9  # not searched until a person has looked
 _CLASSIFIER_MOST = 0.8  # words alone never quarantine: a rule must agree
 
 

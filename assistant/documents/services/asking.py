@@ -50,6 +50,7 @@ class SearchResult:
     version: int
     char_start: int
     char_end: int
+    suspicious: bool = False  # reads like an attempt to instruct the assistant
 
 
 def search(*, actor: User, query: str, collections: Sequence[str] = (), limit: int = 10) -> list[SearchResult]:

@@ -83,6 +83,7 @@ class PageView:
     text: str
     ocr: bool
     has_picture: bool
+    suspicious: bool  # something on it reads like an instruction to the assistant
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ def page(*, actor: User, document: Document, number: int, version: int | None = 
         text=found.text,
         ocr=found.ocr,
         has_picture=can_render(chosen.media_type),
+        suspicious=chosen.status == Status.QUARANTINED or policy.suspicious(chosen.chunks.filter(page=number)).exists(),
     )
 
 
