@@ -38,12 +38,16 @@ class Grounds:
 def activate(name: str, *, quantization: str = "auto", grounds: Grounds) -> ModelActivation:
     """Choose an installed model after reading every one of its files again.
 
-    Raises inference.errors.ModelNotFound, inference.errors.ModelCorrupt, errors.Invalid (an unknown recipe).
+    A quantized model answers only when it passed its gate (`quantizing`), and as it is stored.
+
+    Raises inference.errors.ModelNotFound, inference.errors.ModelCorrupt, inference.errors.QuantizationRefused,
+    errors.Invalid (an unknown recipe).
     """
     check_recipe(quantization)
     manifest = engines.store().verify(name)
     if manifest.kind == "gguf" and quantization != "auto":
         raise Invalid(f"{name} is a GGUF file and runs as it was quantized; the quantization must be auto.")
+    manifest.check_offered(quantization)
     return _choose(engine_of(manifest), name=name, digest=manifest.digest, quantization=quantization, grounds=grounds)
 
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connections
@@ -23,7 +23,6 @@ from assistant.models import ActivationState, ModelActivation
 if TYPE_CHECKING:
     from inference.engines.base import Engine
     from inference.evidence import EvidenceScorer
-    from inference.quantization import Quantization
     from inference.store import ModelStore
     from retrieval.cross_encoding import PairScorer
     from retrieval.embedding import Embedder
@@ -156,7 +155,7 @@ def _tell(choice: _Choice, state: ActivationState, problem: str = "") -> None:
 
 
 def _local(choice: _Choice) -> Engine:
-    """Verify every file of the model, then load it with the recipe that was chosen."""
+    """Verify every file of the model, then load it as it is stored; a quantized one only when it passed its gate."""
     from inference import loading
     from inference.engines.extractive import ExtractiveEngine
     from inference.engines.local import engine_for
@@ -168,6 +167,7 @@ def _local(choice: _Choice) -> Engine:
     manifest = models.verify(choice.model)
     if choice.digest and manifest.digest != choice.digest:
         raise ModelCorrupt(f"{choice.model} is not the model that was activated.", hint="Activate it again.")
+    manifest.check_offered(choice.quantization)
     folder = models.folder(choice.model)
     if manifest.kind == "gguf":
         from inference.engines.gguf import GgufEngine
@@ -175,9 +175,7 @@ def _local(choice: _Choice) -> Engine:
         return GgufEngine(folder, template_sha256=manifest.template_sha256)
     if choice.engine == "gguf":
         raise EngineUnavailable(f"{choice.model} is no GGUF model.", hint="Set ENGINE=transformers or auto.")
-    if choice.quantization == "auto":
-        return engine_for(loading.load_suitable(folder))
-    return engine_for(loading.load(folder, quantize=cast("Quantization", choice.quantization)))
+    return engine_for(loading.load(folder))
 
 
 def _remote() -> Engine:

@@ -1,6 +1,7 @@
 """Which language model answers: one row per choice, the newest counts. Settings speak only while there is no row.
 
 Knows what was chosen, by whom, and what came of it. Written by `activation`, read by `engines` and the models page.
+And the long work on models that a page asked for: a row each, written by `quantizing`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+
+from assistant.leases import Leased
 
 
 class ActivationState(models.TextChoices):
@@ -34,3 +37,35 @@ class ModelActivation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.engine} {self.name} {self.quantization}".strip()
+
+
+class JobState(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    REFUSED = "refused"  # it did not pass its gate
+    FAILED = "failed"
+
+
+class ModelJob(Leased):
+    """Quantize model `name` by a recipe into `target`. `progress` is in per cent of `stage` (writing, measuring)."""
+
+    name = models.CharField(max_length=100)
+    recipe = models.CharField(max_length=20)
+    target = models.CharField(max_length=121)
+    max_loss = models.FloatField()
+    min_agreement = models.FloatField()
+    force = models.BooleanField(default=False)
+    by = models.CharField(max_length=64)
+    at = models.DateTimeField(auto_now_add=True)
+    state = models.CharField(max_length=10, choices=JobState, default=JobState.QUEUED)
+    stage = models.CharField(max_length=20, blank=True)
+    progress = models.PositiveSmallIntegerField(default=0)
+    problem = models.TextField(blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.state}"

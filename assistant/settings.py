@@ -50,6 +50,18 @@ def env_int(name: str, default: int, *, minimum: int = 0) -> int:
     return number
 
 
+def env_share(name: str, default: float, *, most: float = 1.0) -> float:
+    """A number from 0 to `most`."""
+    value = os.environ.get(name)
+    try:
+        number = float(value) if value else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a number, not {value!r}.") from None
+    if not 0 <= number <= most:
+        raise ImproperlyConfigured(f"{name} must lie between 0 and {most:g}, not {number:g}.")
+    return number
+
+
 def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
 
@@ -223,6 +235,7 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "retain-conversations": {"task": "assistant.chat.tasks.retain", "schedule": 3600.0},
     "record-refusals": {"task": "assistant.audit.tasks.refusals", "schedule": 30.0},
     "record-denials": {"task": "assistant.audit.tasks.denials", "schedule": 30.0},
+    "sweep-models": {"task": "assistant.tasks.sweep", "schedule": 30.0},
     "look-at-quality": {"task": "assistant.quality.tasks.look", "schedule": 60.0},
     "audit-checkpoint": {"task": "assistant.audit.tasks.checkpoint", "schedule": 60.0},
 }
@@ -356,7 +369,11 @@ DEMO = env_bool("DEMO", True)  # load the demo company when the database is empt
 # extractive; transformers or gguf (MODEL on this machine); remote (REMOTE_URL); auto: what MODEL is, when it is set
 ENGINE = env("ENGINE", "extractive")
 MODEL = env("MODEL")  # a name from `manage.py models list`
-QUANTIZATION = env("QUANTIZATION", "nf4")  # auto, none, int8, nf4 or dynamic8 (inference.quantization)
+QUANTIZATION = env("QUANTIZATION", "auto")  # auto: as MODEL is stored; a recipe: refused unless it is stored so
+# What a quantized model may lose against the unquantized one, unless the command says otherwise.
+MAX_PERPLEXITY_LOSS = env_share("MAX_PERPLEXITY_LOSS", 0.1, most=10)  # relative rise of the perplexity
+MIN_AGREEMENT = env_share("MIN_AGREEMENT", 0.85)  # share of positions with the same likeliest next token
+MODEL_HUB = env("MODEL_HUB", "https://huggingface.co")  # where `models pull` and `make up MODEL=OWNER/NAME` fetch
 RERANKER = env("RERANKER")  # folder of a cross-encoder (safetensors) that looks twice at what search found; empty: none
 REMOTE_URL = env("REMOTE_URL")  # an OpenAI-compatible server inside the network, up to /v1
 REMOTE_MODEL = env("REMOTE_MODEL")

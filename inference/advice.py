@@ -1,6 +1,6 @@
 """Which recipe suits a model on a given device, and why, in words for who runs the machine.
 
-Knows sizes and recipes; loads nothing. The order of preference is what `loading.load_suitable` tries.
+Knows sizes and recipes; loads nothing.
 """
 
 from __future__ import annotations

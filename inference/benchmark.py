@@ -11,13 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from inference.config import GenerationOptions
 from inference.engines.base import Delta, Engine, Finish, GenerationRequest, Message
-
-if TYPE_CHECKING:
-    from inference.loading import LoadedModel
 
 _TEXT = (
     "The travel allowance in Germany is 28 euros per day for trips of more than 24 hours; receipts are handed in "
@@ -80,24 +76,6 @@ def question(number: int, tokens: int) -> GenerationRequest:
     text = f"Document {number}. {_TEXT * 3}\n\nQuestion {number}: what does it say about trips?"
     options = GenerationOptions(max_new_tokens=tokens, max_thinking_tokens=0)
     return GenerationRequest(text, (), (Message("user", text),), options=options, caller=str(number))
-
-
-def nearness(loaded: LoadedModel, original: LoadedModel) -> dict[str, float]:
-    """How a quantized model's next-token distributions differ from the original's on a fixed text.
-
-    `agreement` is the share of positions with the same likeliest token, `perplexity_ratio` quantized over original.
-    """
-    import torch
-
-    ids = original.tokenizer(_TEXT, add_special_tokens=False, return_tensors="pt")["input_ids"]
-    with torch.inference_mode():
-        rows = [model.model(input_ids=ids.to(model.device)).logits[0].float().cpu() for model in (loaded, original)]
-    losses = [torch.nn.functional.cross_entropy(row[:-1], ids[0, 1:]) for row in rows]
-    return {
-        "agreement": round(float((rows[0].argmax(1) == rows[1].argmax(1)).float().mean()), 4),
-        "cosine": round(float(torch.nn.functional.cosine_similarity(rows[0], rows[1], dim=1).mean()), 5),
-        "perplexity_ratio": round(float((losses[0] - losses[1]).exp()), 4),
-    }
 
 
 def _one(engine: Engine, request: GenerationRequest) -> tuple[float, int]:

@@ -149,10 +149,10 @@ def load_stored(folder: Path) -> PreTrainedModel:
             if isinstance(child, nn.Linear):
                 parent, _, last = path.rpartition(".")
                 setattr(layer.get_submodule(parent), last, _stored(f"{prefix}{path}.", weights))
-        _materialize(layer, prefix, weights)
+        materialize(layer, prefix, weights)
         layer.float()
         give_back()
-    _materialize(body.norm, "model.norm.", weights)
+    materialize(body.norm, "model.norm.", weights)
     body.norm.float()
     model.lm_head = _stored("lm_head.", weights)
     give_back()
@@ -203,34 +203,35 @@ def _fill(model: Any, weights: Weights, tokenizer: Any) -> Quality:
     ids = torch.tensor([tokenizer(_CALIBRATION, add_special_tokens=False)["input_ids"][:_LONGEST]])
     small = body.embed_tokens(ids)
     plain = small.to(weights["model.norm.weight"].dtype)
-    positions = torch.arange(ids.shape[1])[None]
-    mask = torch.full((ids.shape[1], ids.shape[1]), float("-inf")).triu_(1)[None, None]
     for number, layer in enumerate(body.layers):
-        _materialize(layer, f"model.layers.{number}.", weights)
-        plain = _run(body, layer, plain, positions, mask)
+        materialize(layer, f"model.layers.{number}.", weights)
+        plain = run(body, layer, plain)
         give_back()
         _quantize(layer)
-        small = _run(body, layer, small, positions, mask)
-    _materialize(body.norm, "model.norm.", weights)
+        small = run(body, layer, small)
+    materialize(body.norm, "model.norm.", weights)
     plain, small = plain[:, -_COMPARED:], small[:, -_COMPARED:]
     plain = body.norm(plain).float()
     body.norm.float()
     return _compare(plain[0], model.lm_head(body.norm(small)[0]), head)
 
 
-def _run(
-    body: Any, layer: nn.Module, states: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor
-) -> torch.Tensor:
+def run(body: Any, layer: nn.Module, states: torch.Tensor) -> torch.Tensor:
+    """One layer over (1, tokens, d), each token looking at those before it."""
+    count = states.shape[1]
+    positions = torch.arange(count, device=states.device)[None]
+    mask = torch.full((count, count), float("-inf"), device=states.device, dtype=states.dtype).triu_(1)[None, None]
     out: torch.Tensor = layer(
         states,
         position_ids=positions,
         position_embeddings=body.rotary_emb(states, positions),
-        attention_mask=mask.to(states.dtype),
+        attention_mask=mask,
     )
     return out
 
 
-def _materialize(module: nn.Module, prefix: str, weights: Weights) -> None:
+def materialize(module: nn.Module, prefix: str, weights: Weights) -> None:
+    """Read the parameters of a module that has none yet. Raises ModelCorrupt."""
     for owner, name in _parameters(module):
         path = f"{prefix}{_path(module, owner)}{name}"
         owner.register_parameter(name, nn.Parameter(weights[path].clone(), requires_grad=False))

@@ -7,6 +7,7 @@ what the model is asked. Weights are read from safetensors only and no code from
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import dataclass
 from math import prod
@@ -114,6 +115,8 @@ def load(
         quantize = stored
     if quantize == "dynamic8" and device != "cpu":
         raise QuantizationRefused("dynamic8 runs on the processor only.", hint="Choose none or nf4 on a GPU.")
+    if quantize == "int8":  # bitsandbytes says at every product that it converts its input
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     needed = needed_bytes(folder, quantize)
     free = free_bytes(device)
     if needed > free:
@@ -165,20 +168,6 @@ def load(
     model.eval()
     context = int(getattr(model.config, "max_position_embeddings", 0) or 4096)
     return LoadedModel(model, tokenizer, folder.name, quantize, device, context, quality)
-
-
-def load_suitable(folder: Path, *, device: str | None = None) -> LoadedModel:
-    """Load with the recipe that suits the hardware: on a GPU unquantized if that fits, else nf4; on the processor
-    dynamic8 if the model passes its gate, else nf4. Raises as `load`.
-    """
-    from inference.advice import order
-
-    device = device or default_device()
-    first, last = order(device)
-    try:
-        return load(folder, quantize=first, device=device)
-    except (OutOfMemory, QuantizationRefused):
-        return load(folder, quantize=last, device=device)
 
 
 def _with_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from inference import quantization
 from inference.errors import ModelCorrupt, QuantizationRefused
 from inference.quantization import Quantization
+from inference.store.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ def quantize(
     from inference.weights import Shards
 
     for path in folder.iterdir():
-        if path.is_file() and not path.name.endswith((".safetensors", ".safetensors.index.json")):
+        if path.is_file() and not path.name.endswith((".safetensors", ".safetensors.index.json", MANIFEST_NAME)):
             shutil.copyfile(path, into / path.name)
     try:
         if layerwise.suits(folder):

@@ -180,6 +180,8 @@ assistant.documents.tasks.ingest  document.ready,document.failed,document.quaran
 assistant.documents.tasks.sweep   -work
 assistant.quality.tasks.run       golden.run,golden.drifted
 assistant.quality.tasks.look      -work
+assistant.tasks.quantize          model.changed
+assistant.tasks.sweep             -work
 assistant.audit.tasks.checkpoint  audit.segment_sealed
 assistant.audit.tasks.refusals    egress.refused
 assistant.audit.tasks.denials     access.denied

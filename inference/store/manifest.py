@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from inference.errors import ModelCorrupt
+from inference.errors import ModelCorrupt, QuantizationRefused
+
+from .gates import Gate
 
 FORMAT = 1
 MANIFEST_NAME = "manifest.json"
@@ -44,6 +46,9 @@ class Manifest:
     architecture: str
     template_sha256: str
     files: tuple[FileEntry, ...]
+    recipe: str = ""  # by which the weights are stored quantized; empty: they are not
+    parent: str = ""  # digest of the model it was made from
+    gate: Gate | None = None
 
     @property
     def size(self) -> int:
@@ -55,6 +60,23 @@ class Manifest:
         """One sha256 for the whole content: what an audit event or an answer's record names."""
         lines = "".join(f"{entry.sha256}  {entry.path}\n" for entry in sorted(self.files, key=lambda e: e.path))
         return hashlib.sha256(lines.encode()).hexdigest()
+
+    def check_offered(self, wanted: str) -> None:
+        """Whether the model may answer as `wanted` ("auto" and "none": as it is stored). Raises QuantizationRefused:
+        no quantization without its gate, and none by the way while loading."""
+        if wanted not in {"", "auto", "none", self.recipe}:
+            raise QuantizationRefused(
+                f"{self.name} is not stored as {wanted}.",
+                hint=f"manage.py models quantize {self.name} --recipe {wanted}; then activate what it writes.",
+            )
+        if not self.recipe:
+            return
+        if self.gate is None:
+            raise QuantizationRefused(
+                f"{self.name} came quantized ({self.recipe}) and was never measured against the unquantized model.",
+                hint="Import the unquantized model and quantize it here: manage.py models quantize.",
+            )
+        self.gate.check(self.name)
 
     def write(self, folder: Path) -> None:
         body = json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False)
@@ -69,7 +91,8 @@ class Manifest:
             if body.pop("format") != FORMAT:
                 raise ValueError("unknown format")
             files = tuple(FileEntry(**entry) for entry in body.pop("files"))
-            return cls(files=files, **body)
+            gate = body.pop("gate", None)
+            return cls(files=files, gate=Gate(**gate) if gate else None, **body)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelCorrupt(
                 f"{folder.name}: the manifest cannot be read ({error})",

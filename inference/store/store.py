@@ -10,15 +10,17 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from inference import quantization
 from inference.errors import ModelCorrupt, ModelNotFound
 
 from . import gguf
+from .gates import Gate
 from .manifest import MANIFEST_NAME, FileEntry, Kind, Manifest, sha256_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -59,42 +61,77 @@ class ModelStore:
 
         Raises ModelNotFound (nothing at `source`), ModelCorrupt (a refused or broken file, named), FileExistsError.
         """
+        chosen = list(_chosen(source))
+        kind = _kind(chosen)
+
+        def copy(partial: Path) -> dict[str, Any]:
+            base = source if source.is_dir() else source.parent
+            for path in chosen:
+                target = partial / path.relative_to(base)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+            return {
+                "kind": kind,
+                "source": origin or source.name,
+                "revision": revision,
+                "licence": licence,
+                "imported_by": imported_by,
+            }
+
+        return self._install(name, copy)
+
+    def derive(self, parent: Manifest, name: str, make: Callable[[Path], Gate], *, by: str) -> Manifest:
+        """Install what `make` writes into an empty folder from the model of `parent`; its gate is kept with it.
+
+        Raises FileExistsError, ModelCorrupt, whatever `make` raises; nothing half is left behind.
+        """
+
+        def fill(partial: Path) -> dict[str, Any]:
+            gate = make(partial)
+            return {
+                "kind": parent.kind,
+                "source": parent.name,
+                "revision": parent.revision,
+                "licence": parent.licence,
+                "imported_by": by,
+                "parent": parent.digest,
+                "gate": gate,
+            }
+
+        return self._install(name, fill)
+
+    def check_free(self, name: str) -> None:
+        """Raises ModelCorrupt (not a name), FileExistsError."""
         if not _NAME.fullmatch(name):
             raise ModelCorrupt(
                 f"{name!r} is not a model name", hint="Use letters, digits, dots, dashes and underscores."
             )
-        target = self.root / name
-        if target.exists():
+        if (self.root / name).exists():
             raise FileExistsError(
                 f"A model named {name!r} is installed already; remove it first or choose another name."
             )
-        chosen = list(_chosen(source))
-        kind = _kind(chosen)
+
+    def _install(self, name: str, fill: Callable[[Path], dict[str, Any]]) -> Manifest:
+        """A new folder, filled, looked through and recorded; nothing half is left behind."""
+        self.check_free(name)
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = self.root / f".{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
         try:
-            base = source if source.is_dir() else source.parent
-            for path in chosen:
-                copy = partial / path.relative_to(base)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, copy)
-            facts = _check_content(partial, kind)
+            known = fill(partial)
+            facts = _check_content(partial, known["kind"])
             manifest = Manifest(
                 name=name,
-                kind=kind,
-                source=origin or source.name,
-                revision=revision,
-                licence=licence,
                 imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                imported_by=imported_by,
                 architecture=facts.architecture,
                 template_sha256=facts.template_sha256,
                 files=tuple(_entries(partial)),
+                recipe=quantization.stored(partial) or "",
+                **known,
             )
             manifest.write(partial)
-            partial.rename(target)
+            partial.rename(self.root / name)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

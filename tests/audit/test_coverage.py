@@ -63,8 +63,8 @@ def test_every_method_of_every_address_is_mapped(people):
 
 
 def test_every_task_is_mapped_and_every_mapped_task_exists():
-    for room in ("audit", "chat", "documents", "quality"):
-        importlib.import_module(f"assistant.{room}.tasks")
+    for room in ("", ".audit", ".chat", ".documents", ".quality"):
+        importlib.import_module(f"assistant{room}.tasks")
     assert {name for name in app.tasks if not name.startswith("celery.")} == set(coverage.TASKS)
     scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
     assert scheduled <= set(coverage.TASKS)

@@ -1,4 +1,4 @@
-"""manage.py models list | pull | import | verify | activate | deactivate | benchmark | remove: the language models."""
+"""manage.py models list | pull | import | verify | quantize | activate | deactivate | benchmark | remove."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from assistant import activation, egress, engines, observability
+from assistant import activation, egress, engines, observability, quantizing
 from assistant.audit import services as audit
 from assistant.errors import AssistantError
 from assistant.quality import gate
 from inference.engines.base import Engine
 from inference.errors import InferenceError
-from inference.store import Manifest, pulling
+from inference.store import Limits, Manifest, pulling
 
 
 class Command(BaseCommand):
@@ -39,10 +39,11 @@ class Command(BaseCommand):
         pull.add_argument("--revision", required=True, help="the 40 digits of a commit")
         pull.add_argument("--name", help="what to call it here; else the repository's name")
         pull.add_argument("--licence", default="", help="as the model's page says")
-        pull.add_argument("--hub", default=pulling.HUB)
+        pull.add_argument("--hub", default=settings.MODEL_HUB)
         pull.add_argument(
             "--bundle", type=Path, help="only write the files here, for import on a machine without a network"
         )
+        self._add_quantize(actions.add_parser("quantize", help="write a quantized copy, if it passes its quality gate"))
         activating = actions.add_parser("activate", help="let this model answer; running workers change to it")
         activating.add_argument("name")
         activating.add_argument("--quantization", choices=activation.RECIPES, default="auto")
@@ -51,7 +52,10 @@ class Command(BaseCommand):
         actions.add_parser("deactivate", help="answer with quotations again")
         measuring = actions.add_parser("benchmark", help="speed, memory and nearness to the unquantized model")
         measuring.add_argument("name")
-        measuring.add_argument("--quantization", choices=activation.RECIPES[1:], default="nf4")
+        measuring.add_argument(
+            "--quantization", choices=activation.RECIPES, default="auto", help="auto: as the model is stored"
+        )
+        measuring.add_argument("--text", type=Path, help="to measure nearness on; else pages of the demo company")
         measuring.add_argument("--users", default="1,8")
         measuring.add_argument("--tokens", type=int, default=64)
         for action in ("verify", "remove"):
@@ -63,6 +67,34 @@ class Command(BaseCommand):
                 getattr(self, f"_{options['do']}")(options)
         except (InferenceError, AssistantError, FileExistsError, ValueError) as error:
             raise CommandError(f"{error} {getattr(error, 'hint', '')}".strip()) from error
+
+    @staticmethod
+    def _add_quantize(parser: ArgumentParser) -> None:
+        allowed = quantizing.limits()
+        parser.add_argument("name")
+        parser.add_argument("--recipe", choices=quantizing.RECIPES, required=True)
+        parser.add_argument("--as", dest="target", default="", help="what to call it; else NAME-RECIPE")
+        parser.add_argument("--text", type=Path, help="a UTF-8 file to measure on; else pages of the demo company")
+        parser.add_argument("--max-perplexity-loss", type=float, default=allowed.max_loss, help="0.05 is five per cent")
+        parser.add_argument(
+            "--min-agreement", type=float, default=allowed.min_agreement, help="of the next token, 0 to 1"
+        )
+        parser.add_argument("--force", action="store_true", help="install it past these limits; that is recorded")
+
+    def _quantize(self, options: dict[str, Any]) -> None:
+        manifest = quantizing.quantize(
+            name=options["name"],
+            recipe=options["recipe"],
+            target=options["target"],
+            text=options["text"],
+            allowed=Limits(options["max_perplexity_loss"], options["min_agreement"]),
+            force=options["force"],
+            told=self._step,
+        )
+        self._line(manifest)
+
+    def _step(self, stage: str, done: int, total: int) -> None:
+        self.stderr.write(f"{stage}: {done} of {total}", ending="\n" if done == total else "\r")
 
     def _list(self, options: dict[str, Any]) -> None:
         manifests = list(engines.store().manifests())
@@ -79,6 +111,10 @@ class Command(BaseCommand):
             f"{manifest.name}  {manifest.architecture} ({manifest.kind})  {manifest.size / 2**30:.2f} GiB  "
             f"{manifest.licence}  imported {manifest.imported_at} from {manifest.source}"
         )
+        if manifest.recipe:
+            gate = manifest.gate
+            words = f"{gate.words}{', forced' if gate.forced else ''}" if gate else "not measured"
+            self.stdout.write(f"    {manifest.recipe}: {words}")
 
     def _import(self, options: dict[str, Any]) -> None:
         manifest = engines.store().import_path(
@@ -150,7 +186,7 @@ class Command(BaseCommand):
         self.stdout.write("Answers are quotations again.")
 
     def _benchmark(self, options: dict[str, Any]) -> None:
-        from inference import benchmark, loading
+        from inference import loading, nearness
         from inference.engines.local import engine_for
         from inference.memory import Peak
 
@@ -158,16 +194,18 @@ class Command(BaseCommand):
             self._benchmark_gguf(options)
             return
         folder, recipe = engines.store().folder(options["name"]), options["quantization"]
+        manifest = engines.store().manifest(options["name"])
         device = loading.default_device()
         began = time.perf_counter()
         with Peak(device) as peak:
-            loaded = loading.load(folder, quantize=recipe, device=device)
+            loaded = loading.load(folder, quantize="none" if recipe == "auto" else recipe, device=device)
+        recipe = loaded.quantization
         body: dict[str, Any] = {"name": options["name"], "quantization": recipe, "device": device}
         body["load_s"] = round(time.perf_counter() - began, 2)
         body |= {"bytes": loaded.bytes, "peak_bytes": peak.bytes}
-        body["disk_bytes"] = engines.store().manifest(options["name"]).size
-        if recipe != "none":
-            body |= benchmark.nearness(loaded, loading.load(folder, device=device))
+        body["disk_bytes"] = manifest.size
+        if (original := self._original(manifest)) and recipe != "none":
+            body |= asdict(nearness.measure(original, loaded, quantizing.words(options["text"])[1]))
         self._speed(engine_for(loaded), options, body)
 
     def _benchmark_gguf(self, options: dict[str, Any]) -> None:
@@ -197,6 +235,14 @@ class Command(BaseCommand):
         for key, value in body.items():
             self.stdout.write(f"{key:<16} {value}")
         self.stdout.write(json.dumps(body))
+
+    @staticmethod
+    def _original(manifest: Manifest) -> Path | None:
+        """The unquantized model's folder, if it is installed."""
+        store = engines.store()
+        if not manifest.recipe:
+            return store.folder(manifest.name)
+        return next((store.folder(other.name) for other in store.manifests() if other.digest == manifest.parent), None)
 
     def _remove(self, options: dict[str, Any]) -> None:
         manifest = engines.store().manifest(options["name"])
