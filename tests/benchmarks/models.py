@@ -1,18 +1,20 @@
 """Speed of one model under many users, as ratios in one run: `python -m tests.benchmarks.models --device cpu`.
 
-The model has the shape of a real one and random weights (speed does not depend on what they say). Prints a table; the
-last line is JSON.
+Recipes are those of `inference.quantization` and, where llama.cpp is installed, gguf-KIND (gguf-q4_0). The model has the
+shape of a real one and random weights (speed does not depend on what they say). Prints a table; the last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import random
 import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,7 +24,9 @@ from inference.benchmark import speed
 from inference.config import GenerationOptions
 from inference.engines.base import GenerationRequest, Message
 from inference.engines.batching import BatchingEngine, BatchOptions
+from inference.engines.gguf import GgufEngine
 from inference.memory import Peak
+from tests.inference.gguf.build import write_random
 from tests.inference.models.conftest import build_tokenizer
 
 SHAPES = {
@@ -165,6 +169,8 @@ def main() -> None:
 
 
 def measure(folder: Path, recipe: str, arguments: argparse.Namespace, base: float) -> dict[str, object]:
+    if recipe.startswith("gguf-"):
+        return measure_gguf(folder, recipe, arguments, base)
     began = time.perf_counter()
     with Peak(arguments.device) as peak:
         loaded = loading.load(folder, quantize=recipe, device=arguments.device)  # type: ignore[arg-type]
@@ -175,11 +181,39 @@ def measure(folder: Path, recipe: str, arguments: argparse.Namespace, base: floa
     }
     if loaded.quality:
         found["cosine"], found["agreement"] = round(loaded.quality.cosine, 5), loaded.quality.agreement
+    return found | serve(lambda options: BatchingEngine(loaded, options), recipe, arguments, base)
+
+
+def measure_gguf(folder: Path, recipe: str, arguments: argparse.Namespace, base: float) -> dict[str, object]:
+    """The same shape as a GGUF file, its matrices as the recipe says."""
+    into = folder.parent / recipe
+    into.mkdir()
+    words = 151936 if arguments.shape != "tiny" else 2048
+    kind = recipe.removeprefix("gguf-").upper()
+    file = write_random(into / "model.gguf", folder, SHAPES[arguments.shape], vocabulary=words, kind=kind)
+    began = time.perf_counter()
+    with Peak() as peak:
+        engine = GgufEngine(into, options=BatchOptions(rows=1, cache_bytes=2**26))
+    found = {"load_s": round(time.perf_counter() - began, 1), "bytes": engine.bytes, "disk": file.stat().st_size}
+    engine.close()
+    found["load_peak_ratio"] = round(peak.bytes / found["bytes"], 3)
+
+    def start(options: BatchOptions) -> BatchingEngine:
+        # the whole cache is taken at the start
+        return GgufEngine(into, options=dataclasses.replace(options, cache_bytes=2**29))
+
+    return found | serve(start, recipe, arguments, base)
+
+
+def serve(
+    start: Callable[[BatchOptions], BatchingEngine], recipe: str, arguments: argparse.Namespace, base: float
+) -> dict[str, object]:
+    found: dict[str, object] = {}
     users = [int(number) for number in arguments.users.split(",")]
     options = BatchOptions(rows=max(users), prefill_tokens=4096 if arguments.device != "cpu" else 256, lookup_rows=0)
     if arguments.device != "cpu":
         options = BatchOptions(rows=max(users), prefill_tokens=4096, cache_bytes=2**35, lookup_rows=0)
-    engine = BatchingEngine(loaded, options)
+    engine = start(options)
     for number in users:
         count = number * arguments.requests_per_user
         mixed = [question(16 + at % 7 * 16, arguments.tokens, at) for at in range(count)]
@@ -197,15 +231,15 @@ def measure(folder: Path, recipe: str, arguments: argparse.Namespace, base: floa
             flush=True,
         )
     engine.close()
-    cold, warm = prefix(loaded, arguments)
+    cold, warm = prefix(start, arguments)
     found["prefix_1024"] = {"cold_ms": round(cold, 1), "warm_ms": round(warm, 1), "times": round(cold / warm, 1)}
     print(f"{recipe:>9} first token with 1,000 words: cold {cold:.0f} ms, warm {warm:.0f} ms", flush=True)
     return found
 
 
-def prefix(loaded: loading.LoadedModel, arguments: argparse.Namespace) -> tuple[float, float]:
+def prefix(start: Callable[[BatchOptions], BatchingEngine], arguments: argparse.Namespace) -> tuple[float, float]:
     """Milliseconds to the first token of a long prompt, read whole and continued."""
-    engine = BatchingEngine(loaded, BatchOptions(rows=1, lookup_rows=0))
+    engine = start(BatchOptions(rows=1, lookup_rows=0))
     try:
         words = 300 if arguments.device == "cpu" else 1000
         for _ in range(2):  # records what a CUDA device replays
