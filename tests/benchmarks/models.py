@@ -1,7 +1,8 @@
 """Speed of one model under many users, as ratios in one run: `python -m tests.benchmarks.models --device cpu`.
 
-Recipes are those of `inference.quantization` and, where llama.cpp is installed, gguf-KIND (gguf-q4_0). The model has the
-shape of a real one and random weights (speed does not depend on what they say). Prints a table; the last line is JSON.
+Recipes are those of `inference.quantization` and, where llama.cpp is installed, gguf-KIND (gguf-q4_0). The model has
+the shape of a real one and random weights (speed does not depend on what they say). Prints a table; the last line is
+JSON.
 """
 
 from __future__ import annotations
