@@ -103,6 +103,10 @@ for _name, _value in {
     "TOKENIZERS_PARALLELISM": "false",
 }.items():
     os.environ[_name] = _value
+# How often a waiting thread of OpenMP (torch, llama.cpp) looks for the others before it sleeps. The library's own count
+# holds a core for milliseconds that other processes need, and on a busy machine all of them crawl
+# (tests/benchmarks/spinning.py). Read when the first such library is loaded, which is after this.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 DATA_DIR = Path(env("ASSISTANT_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 SECRETS_DIR = DATA_DIR / "secrets"
