@@ -17,6 +17,7 @@ from inference.errors import QuantizationRefused
 if TYPE_CHECKING:
     import torch
 
+    from inference.engines.llama import LlamaRunner
     from inference.loading import LoadedModel
     from inference.weights import Rows
 
@@ -45,24 +46,75 @@ def measure(original: Path, loaded: LoadedModel, text: str, *, told: Told = lamb
 
     Raises QuantizationRefused (the text is too short), and what `loading.load` raises.
     """
+    ids = loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    windows = _windows(ids, min(WINDOW, loaded.context))
+    return _compared(original, windows, lambda window: _scores_of(loaded, window), loaded.device, told)
+
+
+def measure_gguf(original: Path, folder: Path, text: str, *, told: Told = lambda done, total: None) -> Nearness:
+    """As `measure`, for the GGUF model in `folder`, run by llama.cpp; QuantizationRefused also when the two are not the
+    same model."""
+    from transformers import AutoTokenizer
+
+    from inference.engines.llama import LlamaModel, LlamaRunner
+    from inference.store import gguf_weights, read_header
+
+    path = gguf_weights(folder)[0]
+    header = read_header(path)
+    model = LlamaModel(path)
+    length = min(WINDOW, header.context)
+    try:
+        ids = model.encode(text)
+        tokenizer: Any = AutoTokenizer.from_pretrained(original, local_files_only=True, trust_remote_code=False)
+        if ids != tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]:
+            raise QuantizationRefused(
+                f"{original.name} and {folder.name} cut text into different tokens.",
+                hint="Name the model that the file was made from.",
+            )
+        windows = _windows(ids, length)
+        token = max(1, header.token_bytes)
+        runner = LlamaRunner(model, rows=1, cells=length, outputs=_AT_ONCE, batch=_AT_ONCE, token_bytes=token)
+    except BaseException:
+        model.close()
+        raise
+    try:
+        return _compared(original, windows, lambda window: _scores_by(runner, window), "cpu", told)
+    finally:
+        runner.close()
+
+
+def _scores_by(runner: LlamaRunner, window: torch.Tensor) -> Scores:
     import torch
 
-    windows = _windows(loaded.tokenizer, text, min(WINDOW, loaded.context))
+    ids, parts = window[0].tolist(), []
+    runner.cache.add()
+    for at in range(0, len(ids) - 1, _AT_ONCE):
+        piece = ids[at : min(at + _AT_ONCE, len(ids) - 1)]
+        targets = window[0, at + 1 : at + 1 + len(piece)]
+        parts.append(_from_logits(runner.run(0, [piece], [len(piece)]), targets))
+    runner.cache.drop_last()
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+
+def _compared(
+    original: Path, windows: list[torch.Tensor], scores: Callable[[torch.Tensor], Scores], device: str, told: Told
+) -> Nearness:
+    import torch
+
     with torch.inference_mode():
-        after = [_scores_of(loaded, window) for window in windows]
-        before = _original(original, windows, loaded.device, told)
+        after = [scores(window) for window in windows]
+        before = _original(original, windows, device, told)
     same = torch.cat([a[1] == b[1] for a, b in zip(after, before, strict=True)])
-    losses = [torch.cat([scores[0] for scores in found]).double().mean().exp() for found in (before, after)]
+    losses = [torch.cat([each[0] for each in found]).double().mean().exp() for found in (before, after)]
     return Nearness(
         round(float(losses[0]), 4), round(float(losses[1]), 4), round(float(same.float().mean()), 4), len(same)
     )
 
 
-def _windows(tokenizer: Any, text: str, length: int) -> list[torch.Tensor]:
+def _windows(ids: list[int], length: int) -> list[torch.Tensor]:
     """Up to WINDOWS pieces (1, length), evenly from the text."""
     import torch
 
-    ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     if len(ids) < LEAST:
         raise QuantizationRefused(
             f"The text has {len(ids)} tokens; at least {LEAST} are needed to measure anything.",

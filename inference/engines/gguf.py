@@ -7,7 +7,6 @@ characters, and how much memory is wise. The C interface is `llama`'s, schedulin
 from __future__ import annotations
 
 import codecs
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +102,6 @@ class GgufEngine(BatchingEngine):
                 cells=cells,
                 outputs=max(options.rows, options.lookup_rows * (MOST + 1)),
                 batch=options.prefill_tokens,
-                threads=_threads(),
                 token_bytes=max(1, header.token_bytes),
             )
         except BaseException:
@@ -179,10 +177,3 @@ def _without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     if rules and rest:
         rest[0] = Message(rest[0].role, f"{rules}\n\n{rest[0].content}")
     return tuple(rest)
-
-
-def _threads() -> int:
-    """As torch counts: real cores, fewer if the environment says so, and none that this process may not use."""
-    import torch
-
-    return max(1, min(torch.get_num_threads(), len(os.sched_getaffinity(0))))

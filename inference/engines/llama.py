@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import threading
 from collections import deque
 from functools import lru_cache
@@ -225,9 +226,7 @@ class LlamaRunner:
 
     device = "cpu"  # where logits lie; the weights may lie elsewhere in a build of llama.cpp that can
 
-    def __init__(
-        self, model: LlamaModel, *, rows: int, cells: int, outputs: int, batch: int, threads: int, token_bytes: int
-    ) -> None:
+    def __init__(self, model: LlamaModel, *, rows: int, cells: int, outputs: int, batch: int, token_bytes: int) -> None:
         """`cells` tokens in all rows together, `outputs` tokens whose logits one step may want. Raises OutOfMemory."""
         self._model, self._lib = model, library()
         parameters = self._lib.llama_context_default_params()
@@ -235,7 +234,7 @@ class LlamaRunner:
         parameters.n_seq_max = rows
         parameters.n_batch = parameters.n_ubatch = max(batch, outputs)
         parameters.n_outputs_max = parameters.n_outputs_max_per_seq = outputs
-        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.n_threads = parameters.n_threads_batch = _threads()
         parameters.kv_unified = True
         _said.clear()
         self._context: Any = self._lib.llama_init_from_model(model.handle, parameters)
@@ -292,6 +291,13 @@ class LlamaRunner:
                 ctypes.memmove(logits[done].data_ptr(), source, logits[done].nbytes)
                 done += 1
         return done
+
+
+def _threads() -> int:
+    """As torch counts: real cores, fewer if the environment says so, and none that this process may not use."""
+    import torch
+
+    return max(1, min(torch.get_num_threads(), len(os.sched_getaffinity(0))))
 
 
 def _bytes_of(tensor: torch.Tensor) -> Any:

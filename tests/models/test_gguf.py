@@ -140,7 +140,10 @@ def test_a_flipped_bit_leaves_quotations_and_names_the_file(imported, switch):
 @installed
 @pytest.mark.django_db
 def test_benchmark_of_a_gguf_model_ends_with_a_line_of_json(imported):
-    body = json.loads(models("benchmark", "small", "--users", "1,3", "--tokens", "4").splitlines()[-1])
+    out = models("benchmark", "small", "--users", "1,3", "--tokens", "4", "--against", "tiny")
+    body = json.loads(out.splitlines()[-1])
+    assert 0.8 < body["agreement"] <= 1.0
+    assert body["perplexity_after"] == pytest.approx(body["perplexity_before"], rel=0.05)
     assert body["quantization"] == "q8_0"
     assert body["users_3"]["requests"] == 3
     assert body["users_1"]["tokens"] > 0

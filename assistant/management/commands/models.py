@@ -56,6 +56,7 @@ class Command(BaseCommand):
             "--quantization", choices=activation.RECIPES, default="auto", help="auto: as the model is stored"
         )
         measuring.add_argument("--text", type=Path, help="to measure nearness on; else pages of the demo company")
+        measuring.add_argument("--against", default="", help="of a GGUF model: the installed model it was made from")
         measuring.add_argument("--users", default="1,8")
         measuring.add_argument("--tokens", type=int, default=64)
         for action in ("verify", "remove"):
@@ -209,7 +210,8 @@ class Command(BaseCommand):
         self._speed(engine_for(loaded), options, body)
 
     def _benchmark_gguf(self, options: dict[str, Any]) -> None:
-        """As for other models; there is no unquantized original here to be near to."""
+        """As for other models; which unquantized one to hold it against must be said."""
+        from inference import nearness
         from inference.engines.gguf import GgufEngine, inspect
         from inference.memory import Peak
 
@@ -220,6 +222,9 @@ class Command(BaseCommand):
             engine = GgufEngine(folder, template_sha256=manifest.template_sha256)
         body["load_s"] = round(time.perf_counter() - began, 2)
         body |= {"bytes": engine.bytes, "peak_bytes": peak.bytes, "disk_bytes": manifest.size}
+        if options["against"]:
+            original = engines.store().folder(options["against"])
+            body |= asdict(nearness.measure_gguf(original, folder, quantizing.words(options["text"])[1]))
         self._speed(engine, options, body)
 
     def _speed(self, engine: Engine, options: dict[str, Any], body: dict[str, Any]) -> None:

@@ -7,13 +7,13 @@ import time
 import pytest
 import torch
 
-from inference import loading
+from inference import loading, nearness
 from inference.config import GenerationOptions
 from inference.engines import llama
 from inference.engines.base import Delta, Engine, Finish, GenerationRequest, Message, collect
 from inference.engines.batching import BatchOptions
 from inference.engines.gguf import GgufCodec, GgufEngine
-from inference.errors import EngineUnavailable, ModelCorrupt, OutOfMemory, PromptTooLong
+from inference.errors import EngineUnavailable, ModelCorrupt, OutOfMemory, PromptTooLong, QuantizationRefused
 from tests.inference.gguf import build
 from tests.inference.models.conftest import TEXTS
 
@@ -99,7 +99,7 @@ def test_text_becomes_the_same_tokens(both):
 def test_logits_are_those_of_transformers(both):
     loaded, path = both
     model = llama.LlamaModel(path)
-    runner = llama.LlamaRunner(model, rows=2, cells=512, outputs=128, batch=16, threads=2, token_bytes=TOKEN)
+    runner = llama.LlamaRunner(model, rows=2, cells=512, outputs=128, batch=16, token_bytes=TOKEN)
     try:
         ids = loaded.tokenizer("".join(TEXTS[:3]), add_special_tokens=False)["input_ids"][:60]
         with torch.inference_mode():
@@ -406,6 +406,21 @@ def test_files_of_fewer_bits_answer_too(kind, qwen2_folder, tmp_path, start):
     engine = start(tmp_path)
     assert engine.model.endswith(f"({kind.lower()})")
     assert collect(engine.stream(asking("How long?"), cancelled=never))[2].completion_tokens
+
+
+def test_nearness_to_the_unquantized_model_is_measured(qwen2_folder, llama_folder, tmp_path):
+    text = " ".join(TEXTS) * 8
+    found = {}
+    for kind in ("F32", "Q8_0", "Q4_0"):
+        (tmp_path / kind).mkdir()
+        build.write(qwen2_folder, tmp_path / kind / "model.gguf", kind=kind)
+        found[kind] = nearness.measure_gguf(qwen2_folder, tmp_path / kind, text)
+    assert found["F32"].agreement > 0.97
+    assert found["F32"].perplexity_after == pytest.approx(found["F32"].perplexity_before, rel=0.01)
+    assert found["F32"].agreement >= found["Q8_0"].agreement > found["Q4_0"].agreement
+    assert found["F32"].positions > 300
+    with pytest.raises(QuantizationRefused, match="different tokens"):
+        nearness.measure_gguf(llama_folder, tmp_path / "F32", "In 2024 there were 1234 pumps. " * 20)
 
 
 def test_what_llama_cpp_refuses_is_a_typed_error(qwen2_gguf, tmp_path):
