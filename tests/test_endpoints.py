@@ -28,7 +28,7 @@ from assistant.audit import coverage
 from assistant.audit import services as audit
 from assistant.audit.models import AuditEvent
 from assistant.chat.models import Answer, AnswerStatus, Citation, Conversation, Outcome
-from assistant.documents import ingestion, services
+from assistant.documents import holds, ingestion, services
 from assistant.documents.models import Grant
 from assistant.quality import services as quality
 from assistant.quality.models import Why
@@ -70,6 +70,7 @@ def doc(name: str, may=READERS, method="get", **more) -> Row:
 
 
 PAGE = {"number": "page"}
+HOLD = {"kind": "collection", "target": "secret", "reason": "Court order 12/2026"}
 ROWS = [
     # liveness
     *(Row(name, ALL) for name in ("healthz", "readyz", "metrics")),
@@ -103,6 +104,10 @@ ROWS = [
         for verb in ("text", "prune")  # each for the one who asked: 404 for other reviewers
     ),
     Row("api-openings", SIGNED_IN),
+    Row("api-holds", AUDIT, DUTY),
+    Row("api-holds", AUDIT, DUTY, "post", body=HOLD),
+    Row("api-hold-ask", ADMIN, DUTY, "post", {"hold_id": "hold"}, body={"reason": HOLD["reason"]}),
+    Row("api-hold-lift", AUDIT, DUTY, "post", {"hold_id": "hold"}),
     Row("api-export", SIGNED_IN),
     # REST: asking
     Row("api-answers", SIGNED_IN, method="post"),
@@ -217,6 +222,10 @@ ROWS = [
     Row("audit-permit-decide", AUDIT, DUTY, "post", {"permit_id": "permit"}),
     Row("audit-permit-open", AUDIT, DUTY, "post", {"permit_id": "permit"}),  # for the one who asked
     Row("openings", SIGNED_IN),
+    Row("holds", AUDIT, DUTY),
+    Row("holds", AUDIT, DUTY, "post", body=HOLD),
+    Row("hold-ask", ADMIN, DUTY, "post", {"hold_id": "hold"}, body={"reason": HOLD["reason"]}),
+    Row("hold-lift", AUDIT, DUTY, "post", {"hold_id": "hold"}),
 ]
 
 
@@ -278,6 +287,9 @@ def world(people, tmp_path) -> SimpleNamespace:
     event = audit.record(action="search.asked", content={"query": "merger"})
     permit = two_people.ask_to_open(actor=people.auditor, seq=event.seq, reason="A complaint of the works council")
     quality.replace(json.dumps({"id": "1", "question": "When?", "answerable": False, "as": member.email}))
+    # Held is what nothing here erases: another collection.
+    services.create_collection(actor=boss, slug="held", name="Held")
+    hold = holds.place(actor=boss, kind="collection", target="held", reason=HOLD["reason"])
     originals = tmp_path / "originals"
     shutil.copytree(settings.UPLOADS_DIR, originals)
     return SimpleNamespace(
@@ -301,6 +313,7 @@ def world(people, tmp_path) -> SimpleNamespace:
         seq=event.seq,
         permit=permit.pk,
         run=quality.begin(Why.HAND).pk,
+        hold=hold.pk,
         originals=originals,
     )
 

@@ -52,11 +52,13 @@ def ask_to_open(*, actor: User, seq: int, reason: str) -> AuditPermit:
 def ask_to_prune(*, actor: User, last: int, reason: str) -> AuditPermit:
     """Ask another reviewer to agree that the segments up to event `last` go.
 
-    Raises Conflict unless `last` ends a sealed segment whose time is over, Invalid, PermissionRefused.
+    Raises Conflict unless `last` ends a sealed segment whose time is over and no legal hold keeps an event up to it,
+    Invalid, PermissionRefused.
     """
     require(actor, Duty.REVIEW_AUDIT)
     if last not in {segment.last_seq for segment in retention.prunable()}:
         raise Conflict("No sealed segment that may go ends there.")
+    retention.check_held(retention.upto(last))
     return _ask(actor, PermitKind.PRUNE, last, reason, "")
 
 

@@ -18,7 +18,7 @@ from . import catalogue
 REASONS = {
     "own": "the person's own account, tokens, settings or list of conversations; no document's text",
     "names": "names and states of what the person may open; opening it is recorded",
-    "duty": "people, teams, rights, models or health, shown to whose duty they are; changes are recorded",
+    "duty": "people, teams, rights, holds, models or health, shown to whose duty they are; changes are recorded",
     "form": "a page with a form; what is sent with it is recorded",
     "public": "the same for everybody, with nothing about people or documents in it",
     "work": "sends waiting work again, delivers or tidies; what comes of it is recorded where it happens",
@@ -57,6 +57,9 @@ api-audit-permit-decision permit
 api-audit-permit-text permit      POST=audit.content_opened
 api-audit-permit-prune permit     POST=audit.pruned
 api-openings person               GET=-own
+api-holds hold                    GET=-duty POST=hold.placed
+api-hold-ask hold                 POST=hold.lift_asked
+api-hold-lift hold                POST=hold.lifted
 api-export person                 GET=account.exported
 api-answers answer                POST=answer.asked,answer.refused,answer.viewed,answer.shown
 api-answer answer                 GET=answer.viewed
@@ -169,6 +172,9 @@ web:audit-permit-decide permit
         POST=audit.opening_approved,audit.opening_declined,audit.pruning_approved,audit.pruning_declined
 web:audit-permit-open permit      POST=audit.content_opened
 web:openings person               GET=-own POST=audit.notice_read
+web:holds hold                    GET=-duty POST=hold.placed
+web:hold-ask hold                 POST=hold.lift_asked
+web:hold-lift hold                POST=hold.lifted
 """
 
 _TASKS = """

@@ -6,6 +6,7 @@ and who may agree is decided where they are known (`accounts.two_people`). The d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,29 @@ from assistant.errors import Conflict
 from . import chain, keys, services
 from .models import AuditContent, AuditEvent, AuditPruning, AuditSegment
 from .verification import Pruning
+
+# First and last event: the number of a hold that keeps one of them.
+Keeper = Callable[[int, int], int | None]
+_keepers: list[Keeper] = []
+
+
+def ask_before_pruning(keeper: Keeper) -> None:
+    """What must be kept is known in rooms above this one: they say, once, whom to ask."""
+    if keeper not in _keepers:
+        _keepers.append(keeper)
+
+
+def check_held(segments: list[AuditSegment]) -> None:
+    """Raises Conflict, naming the hold, when one of them has an event that must be kept."""
+    for segment in segments:
+        for keeper in _keepers:
+            if hold := keeper(segment.first_seq, segment.last_seq):
+                raise Conflict(
+                    f"Legal hold {hold} keeps events between {segment.first_seq} and {segment.last_seq}. "
+                    "Nothing was removed.",
+                    code="events_held",
+                    fields={"hold": [str(hold)]},
+                )
 
 
 def prunings() -> list[Pruning]:
@@ -53,21 +77,26 @@ def prunable(now: datetime | None = None) -> list[AuditSegment]:
 def prune(*, last: int, requested_by: str, approved_by: str) -> int:
     """Remove every prunable segment up to event `last`, each in a transaction of its own; how many.
 
-    A segment whose events no longer give its root stays: it is evidence. Raises Conflict.
+    A segment whose events no longer give its root stays: it is evidence. None goes when one of them is held. Raises
+    Conflict.
     """
-    pruned = 0
-    for segment in prunable():
-        if segment.last_seq > last:
-            break
+    found = upto(last)
+    check_held(found)
+    for segment in found:
         _prune(segment, requested_by, approved_by)
-        pruned += 1
-    return pruned
+    return len(found)
+
+
+def upto(last: int) -> list[AuditSegment]:
+    """The prunable segments up to event `last`."""
+    return [segment for segment in prunable() if segment.last_seq <= last]
 
 
 def _prune(segment: AuditSegment, requested_by: str, approved_by: str) -> None:
     span = (segment.first_seq, segment.last_seq)
     with transaction.atomic():
         services.lock()
+        check_held([segment])  # a hold may have been placed meanwhile
         events = AuditEvent.objects.filter(seq__range=span)
         digests = list(events.order_by("seq").values_list("digest", flat=True))
         if len(digests) != span[1] - span[0] + 1 or chain.merkle_root(digests) != segment.root:

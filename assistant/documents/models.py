@@ -273,6 +273,7 @@ class LegalHold(models.Model):
     placed_at = models.DateTimeField(default=timezone.now, editable=False)
     lift_asked_by = models.BigIntegerField(null=True)
     lift_asked_at = models.DateTimeField(null=True)
+    lift_reason = models.CharField(max_length=500, blank=True, default="")
     lifted_by = models.BigIntegerField(null=True)
     lifted_at = models.DateTimeField(null=True)
 

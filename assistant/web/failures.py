@@ -91,6 +91,10 @@ def error_detail(error: errors.AssistantError) -> str:
     """The error's own sentence; in another language than English the general one, where that is not translated."""
     if isinstance(error, errors.PermissionRefused) and "“" in error.detail:  # names a duty by its code
         return error_page(error.status)[0]
+    if error.code == "events_held":
+        return gettext("Legal hold %(hold)s keeps events among these. Nothing was removed.") % {
+            "hold": error.fields["hold"][0]
+        }
     detail = gettext(error.detail)
     if detail == error.detail and not (get_language() or "en").startswith("en") and detail.isascii():
         return error_page(error.status)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -9,10 +10,12 @@ from django.utils.translation import gettext_lazy as _
 
 from assistant.accounts.roles import Role
 from assistant.accounts.services import TOKEN_SCOPES
-from assistant.documents.models import Access
+from assistant.documents.models import Access, HoldKind
 from assistant.quality.models import Every
 
 from .wording import TOKEN_SCOPE_WORDS
+
+_DOCUMENT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Form(forms.Form):
@@ -231,6 +234,24 @@ class GoldenForm(Form):
 
 class ScheduleForm(Form):
     every = forms.ChoiceField(label=_("Ask them"), choices=Every.choices)
+
+
+class HoldForm(Form):
+    kind = forms.ChoiceField(label=_("What must be kept"), choices=HoldKind.choices)
+    target = forms.CharField(
+        label=_("Which one"),
+        max_length=254,
+        help_text=_("A collection's short name, the address of a document's page, or a person's e-mail address."),
+    )
+    reason = forms.CharField(
+        label=_("Why"), max_length=500, help_text=_("At least 10 characters. It is shown here and kept on record.")
+    )
+
+    def clean_target(self) -> str:
+        """A document is named by the number in the address of its page."""
+        typed = str(self.cleaned_data["target"]).strip()
+        found = _DOCUMENT.search(typed)
+        return found[0] if found else typed
 
 
 class ErasePersonForm(forms.Form):

@@ -27,7 +27,11 @@ from assistant.accounts.models import User
 from . import failures
 
 CHUNKS_AT_ONCE = 64
-FIELDS = {"principal": "who", "unknown_principal": "who"}  # the domain's name or code -> the form's field
+FIELDS = {
+    "principal": "who",
+    "unknown_principal": "who",
+    "unknown_target": "target",
+}  # the domain's name or code -> the form's field
 REPAIRABLE = (errors.Invalid, errors.Conflict, errors.TooLarge, errors.Unsupported, errors.TooMany)
 
 

@@ -35,6 +35,8 @@ ERRORS = (
     gettext_noop("Give the reason in at least 10 characters."),
     gettext_noop("Use at least 10 characters."),
     gettext_noop("Say why it must be kept."),
+    gettext_noop("There is nothing of that name to keep."),
+    gettext_noop("Say why it need not be kept any longer."),
     gettext_noop("An administrator of people has to ask for this first."),
     gettext_noop("Another person has to agree."),
     gettext_noop("This must be kept: it is under legal hold. Nothing was changed."),

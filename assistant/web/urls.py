@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, register_converter
 from django.urls.converters import StringConverter
 
-from . import account, asking, auditing, document, library, operations, people, quality, reviewing
+from . import account, asking, auditing, document, holding, library, operations, people, quality, reviewing
 from .errors import View, guarded
 
 app_name = "web"
@@ -95,5 +95,8 @@ urlpatterns = [
     _page("audit/permits/", reviewing.permits, "audit-permits"),
     _page("audit/permits/<int:permit_id>/decide/", reviewing.decide, "audit-permit-decide"),
     _page("audit/permits/<int:permit_id>/open/", reviewing.open_text, "audit-permit-open"),
+    _page("holds/", holding.holds, "holds"),
+    _page("holds/<int:hold_id>/ask/", holding.ask_to_lift, "hold-ask"),
+    _page("holds/<int:hold_id>/lift/", holding.lift, "hold-lift"),
     _page("account/openings/", reviewing.openings, "openings"),
 ]

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from assistant.audit import chain, exported, exports, keys, reading, retention, services, triggers
 from assistant.audit.models import AuditContent, AuditEvent, AuditPruning, AuditSegment
+from assistant.errors import Conflict
 
 pytestmark = pytest.mark.django_db
 ASKED, AGREED = "user:1", "user:2"
@@ -166,3 +167,20 @@ def test_roots_of_pruned_segments_still_prove_what_was_exported_before(aged):
     segment = AuditSegment.objects.get(last_seq=4)
     tree = chain.Tree(kept)
     assert chain.included(kept[2], index=2, size=4, proof=tree.proof(2), root=segment.root)
+
+
+def test_no_segment_goes_while_a_keeper_names_a_hold(aged, monkeypatch):
+    aged(500, 450)
+    monkeypatch.setattr(retention, "_keepers", [])
+    asked = []
+
+    def keeper(first, last):
+        asked.append((first, last))
+        return 7 if last == 8 else None
+
+    retention.ask_before_pruning(keeper)
+    with pytest.raises(Conflict, match="Legal hold 7 keeps events between 5 and 8"):
+        prune()
+    assert AuditEvent.objects.order_by("seq").first().seq == 1  # the first segment stays too: nothing was removed
+    assert asked == [(1, 4), (5, 8)]
+    assert prune(last=4) == 1

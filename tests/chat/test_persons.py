@@ -110,7 +110,7 @@ def test_conversations_are_erased_when_their_time_is_over(people, asked, setting
     holds.place(actor=people.auditor, kind="person", target=people.employee.email, reason=WHY)
     assert services.erase_expired() == 0
     row = holds.holds(actor=people.auditor).get()
-    holds.ask_to_lift(actor=people.administrator, hold_id=row.pk)
+    holds.ask_to_lift(actor=people.administrator, hold_id=row.pk, reason=WHY)
     holds.lift(actor=people.auditor, hold_id=row.pk)
     assert services.erase_expired() == 1
     assert Answer.objects.get().pk == other.pk

@@ -27,8 +27,8 @@ def test_held_document_stays_until_two_duties_lift_the_hold(world, document, kin
     with pytest.raises(Conflict, match="administrator of people"):
         holds.lift(actor=people.auditor, hold_id=row.pk)
     with pytest.raises(PermissionRefused):
-        holds.ask_to_lift(actor=people.auditor, hold_id=row.pk)
-    holds.ask_to_lift(actor=people.administrator, hold_id=row.pk)
+        holds.ask_to_lift(actor=people.auditor, hold_id=row.pk, reason=WHY)
+    holds.ask_to_lift(actor=people.administrator, hold_id=row.pk, reason=WHY)
     with pytest.raises(Conflict, match="Another person"):
         holds.lift(actor=people.administrator, hold_id=row.pk)
     holds.lift(actor=people.auditor, hold_id=row.pk)

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from assistant.accounts.models import User
 from assistant.chat.models import Answer
+from assistant.documents import holds
 from assistant.documents.models import DocumentVersion
 
 from .browser import CHROMIUM, SWITCHES, Visit, visit
@@ -63,6 +64,9 @@ def open_as(browser, live_server, settings) -> Iterator[Open]:
 def places(people, library, answered) -> list[tuple[str, User | None, str]]:
     """(name, person, path) of every kind of page."""
     start = TEXT.index(QUOTE)
+    held = holds.place(actor=people.auditor, kind="document", target=str(library.policy.pk), reason="Court order 12/26")
+    holds.ask_to_lift(actor=people.administrator, hold_id=held.pk, reason="The case is closed")
+    holds.place(actor=people.auditor, kind="person", target=people.curator.email, reason="Court order 12/26")
     document = f"/documents/{library.policy.pk}"
     return [
         ("sign-in", None, "/accounts/login/"),
@@ -98,6 +102,7 @@ def places(people, library, answered) -> list[tuple[str, User | None, str]]:
         ("audit-sights", people.auditor, f"/audit/sights/?person=user:{people.curator.pk}"),
         ("audit-digest", people.auditor, "/audit/digest/"),
         ("audit-permits", people.auditor, "/audit/permits/"),
+        ("holds", people.administrator, "/holds/"),
         ("openings", people.employee, "/account/openings/"),
         ("search", people.employee, "/library/search/"),
     ]

@@ -107,6 +107,11 @@ MATRIX: dict[str, Row] = {
     ),  # there is none
     "audit-permit-open": Row("auditor administrator", refused=403, method="post", args=("number",), status=404),
     "openings": Row(EVERYBODY),
+    "holds": Row("auditor administrator", refused=403),
+    "hold-ask": Row(ADMINISTRATOR, refused=403, method="post", args=("number",), status=302),  # it says why not
+    "hold-lift": Row(
+        "auditor administrator", refused=403, method="post", args=("number",), status=404
+    ),  # there is none
 }
 
 

@@ -16,7 +16,7 @@ from assistant.documents.models import HoldKind
 class Command(BaseCommand):
     help = (
         "Legal holds. place KIND TARGET --reason: keep a collection (slug), document (id) or person (e-mail). ask "
-        "NUMBER, by who manages people, then lift NUMBER, by another who reviews the audit log. list: every hold."
+        "NUMBER --reason, by who manages people, then lift NUMBER, by another who reviews the audit log. list: all."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -27,6 +27,7 @@ class Command(BaseCommand):
         place.add_argument("--reason", required=True)
         for name in ("ask", "lift"):
             verbs.add_parser(name).add_argument("number", type=int)
+        verbs.choices["ask"].add_argument("--reason", required=True)
         verbs.add_parser("list")
         for each in verbs.choices.values():
             each.add_argument("--as", dest="email", required=True, metavar="EMAIL")
@@ -47,7 +48,7 @@ class Command(BaseCommand):
             row = holds.place(actor=actor, kind=options["kind"], target=options["target"], reason=options["reason"])
             self.stdout.write(f"Hold {row.pk} is in force.")
         elif options["verb"] == "ask":
-            holds.ask_to_lift(actor=actor, hold_id=options["number"])
+            holds.ask_to_lift(actor=actor, hold_id=options["number"], reason=options["reason"])
             self.stdout.write("Asked. A reviewer of the audit log, another person, has to agree.")
         elif options["verb"] == "lift":
             holds.lift(actor=actor, hold_id=options["number"])

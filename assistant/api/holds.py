@@ -1,0 +1,93 @@
+"""Legal holds over REST: placed by either duty, lifted by both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from assistant.documents import holds
+from assistant.documents.models import HoldKind
+
+from .base import CursorPage, View
+from .forms import PAGING, valid
+
+
+class PlacedSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(choices=HoldKind.choices)
+    target = serializers.CharField(max_length=254, help_text="A collection's slug, a document's id, an e-mail address.")
+    reason = serializers.CharField(max_length=500)
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=500)
+
+
+class HoldSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=HoldKind.choices)
+    target = serializers.CharField(help_text="As it was named; its number when it is gone.")
+    reason = serializers.CharField()
+    placed_by = serializers.CharField()
+    placed_at = serializers.DateTimeField()
+    lift_asked_by = serializers.CharField(allow_blank=True)
+    lift_asked_at = serializers.DateTimeField(allow_null=True)
+    lift_reason = serializers.CharField(allow_blank=True)
+    lifted_by = serializers.CharField(allow_blank=True)
+    lifted_at = serializers.DateTimeField(allow_null=True, help_text="Null: in force.")
+
+
+class HoldPageSerializer(serializers.Serializer[Any]):
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = HoldSerializer(many=True)
+
+
+class Newest(CursorPage):
+    ordering = ("-pk",)
+
+
+class HoldsView(View):
+    @extend_schema(operation_id="holds_list", parameters=PAGING, responses=HoldPageSerializer)
+    def get(self, request: Request) -> Response:
+        """Every hold, lifted ones too, newest first."""
+        paginator = Newest()
+        rows = paginator.paginate_queryset(holds.holds(actor=self.actor), request, view=self) or []
+        return paginator.get_paginated_response(HoldSerializer(holds.described(rows, actor=self.actor), many=True).data)
+
+    @extend_schema(request=PlacedSerializer, responses={201: HoldSerializer})
+    def post(self, request: Request) -> Response:
+        """Keep a collection, a document or a person's account and conversations from now on."""
+        asked = valid(PlacedSerializer(data=request.data))
+        row = holds.place(actor=self.actor, kind=asked["kind"], target=asked["target"], reason=asked["reason"])
+        return Response(_one(row, self), status=status.HTTP_201_CREATED)
+
+
+class AskView(View):
+    @extend_schema(request=ReasonSerializer, responses=HoldSerializer)
+    def post(self, request: Request, hold_id: int) -> Response:
+        """Ask for the lifting, with the reason; by who manages people. A reviewer, another person, agrees."""
+        asked = valid(ReasonSerializer(data=request.data))
+        return Response(_one(holds.ask_to_lift(actor=self.actor, hold_id=hold_id, reason=asked["reason"]), self))
+
+
+class LiftView(View):
+    @extend_schema(request=None, responses=HoldSerializer)
+    def post(self, request: Request, hold_id: int) -> Response:
+        """Agree to the lifting, as a reviewer who did not ask for it."""
+        return Response(_one(holds.lift(actor=self.actor, hold_id=hold_id), self))
+
+
+def _one(row: Any, view: View) -> Any:
+    return HoldSerializer(holds.described([row], actor=view.actor)[0]).data
+
+
+urlpatterns = [
+    path("holds/", HoldsView.as_view(), name="api-holds"),
+    path("holds/<int:hold_id>/ask/", AskView.as_view(), name="api-hold-ask"),
+    path("holds/<int:hold_id>/lift/", LiftView.as_view(), name="api-hold-lift"),
+]
