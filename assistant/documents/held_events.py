@@ -51,7 +51,7 @@ def _held() -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
         else:
             slugs = Collection.objects.filter(pk=row.target).values_list("slug", flat=True)
             collections.update(dict.fromkeys((row.target, *slugs), row.pk))
-            inside = Document.objects.filter(collection=row.target).values_list("pk", flat=True)
+            inside = Document.objects.filter(collection=int(row.target)).values_list("pk", flat=True)
             documents.update(dict.fromkeys((str(key) for key in inside), row.pk))
     return people, documents, collections
 
