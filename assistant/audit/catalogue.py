@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 7
+VERSION = 8
 PINNED = {
     3: "38bf75a3bb37dfa5cd325852c20a4a4a8335fb40a92d5eb9b6dca3cac677f08a",
     4: "96887b3e08be4b7ee8e968472d55cc56d089731ff59dc68aeacbba76026e7d0d",
     5: "4257b56af529ec357d15bc4c69d9baaf0728ea947fe863252b9387f7ebb1a702",
     6: "0d61932205c2877606599b2e419c8f339629d1cfa3f1ecd4d801408b3978ecfa",
     7: "00e395ca7e9a2b47640772458cc9ac7af44ca65dd234f266ab0005eb2cf180fb",
+    8: "6d5bcc1cd9ce3770b8b31bcca4398772e43f80685dce446d5be4156ed0c2aedf",
 }
 OUTCOMES = ("intent", "success", "refused", "failed")
 

@@ -206,17 +206,14 @@ evaluate       answer.asked,answer.refused,golden.changed,golden.run,golden.drif
 export_person  account.exported
 hold           hold.placed,hold.lift_asked,hold.lifted
 ingest         document.uploaded,document.replaced
-models         model.changed,golden.run
+models         model.changed,golden.run,questions.made,questions.exported,questions.removed
 paths          -reads
 up             -host
 vault          vault.rotated,document.erased,account.erased,audit.content_erased,conversation.erased
 """
 
 # Words of the catalogue that nothing records: kept, since a log that holds them must stay readable.
-UNUSED = (
-    *("team.deleted", "conversation.exported", "audit.query_saved", "audit.query_removed"),
-    *("questions.made", "questions.exported", "questions.removed"),
-)
+UNUSED = ("team.deleted", "conversation.exported", "audit.query_saved", "audit.query_removed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,6 +234,9 @@ class GoldenForm(Form):
 
 class ScheduleForm(Form):
     every = forms.ChoiceField(label=_("Ask them"), choices=Every.choices)
+    conversations = forms.BooleanField(
+        label=_("Good answers of people's conversations may be used for training (recorded)"), required=False
+    )
 
 
 class HoldForm(Form):

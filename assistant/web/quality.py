@@ -16,7 +16,7 @@ from assistant.quality import drift, services
 from assistant.quality.marks import Mark
 from assistant.quality.models import GoldenRun, GoldenSet, RunStatus, Why
 
-from . import drawing, wording
+from . import drawing, figures, wording
 from .forms import GoldenForm, ScheduleForm
 from .pages import acted, actor, form_page, paged, submitted
 
@@ -28,19 +28,20 @@ _LINES = ("ndcg", "in_first_two_sentences", "silence", "grounded")
 def quality(request: HttpRequest) -> HttpResponse:
     """How the answers fare: the newest run beside the reference, history, what is scheduled."""
     require(actor(request), Duty.MANAGE_MODELS)
+    chosen = services.policy()
     questions, now = services.golden(), services.latest()
     page = paged(request, services.runs(), size=20)
     context = {
         "questions": questions,
         "latest": now,
         "changes": [_change(row) for row in now.drift] if now else [],
-        "facts": wording.run_facts(now.summary) if now else [],
+        "facts": figures.run_facts(now.summary) if now else [],
         "chart": _drawn(questions) if questions else None,
         "waiting": services.queued().first(),
         "fewest": drift.FEWEST,
         "page": page,
         "rows": [{"run": run, "present": questions is not None and run.questions_id == questions.pk} for run in page],
-        "form": ScheduleForm(initial={"every": services.policy().every}),
+        "form": ScheduleForm(initial={"every": chosen.every, "conversations": chosen.conversations}),
     }
     return render(request, "web/quality.html", context)
 
@@ -78,7 +79,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
     context = {
         "run": found,
         "page": page,
-        "facts": wording.run_facts(found.summary) if found.summary else [],
+        "facts": figures.run_facts(found.summary) if found.summary else [],
         "changes": [_change(row) for row in found.drift],
         "may_be_reference": _may_be_reference(found),
     }
@@ -95,9 +96,10 @@ def start(request: HttpRequest) -> HttpResponse:
 @require_POST
 def schedule(request: HttpRequest) -> HttpResponse:
     person, every = actor(request), request.POST.get("every", "")
+    allowed = bool(request.POST.get("conversations"))
     return acted(
         request,
-        lambda: services.choose(actor=person, every=every),
+        lambda: services.choose(actor=person, every=every, conversations=allowed),
         gettext("The schedule is saved."),
         reverse("web:quality"),
     )
@@ -118,13 +120,13 @@ def _drawn(questions: GoldenSet) -> drawing.Chart | None:
     """The last runs of what answers, on these questions, from old to new."""
     done = questions.runs.filter(status=RunStatus.DONE).exclude(why=Why.ACTIVATION).order_by("-pk")[:DRAWN]
     runs = list(done)[::-1]
-    values = {wording.measure(name): [row.summary.get(name) for row in runs] for name in _LINES}
+    values = {figures.measure(name): [row.summary.get(name) for row in runs] for name in _LINES}
     times = [wording.moment(row.at)["words"] for row in runs]
     return drawing.chart(values, times, [row.alarm for row in runs])
 
 
 def _change(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "words": wording.measure(row["measure"])}
+    return {**row, "words": figures.measure(row["measure"])}
 
 
 def _may_be_reference(run: GoldenRun) -> bool:

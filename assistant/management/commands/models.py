@@ -1,11 +1,12 @@
-"""manage.py models list | pull | import | verify | quantize | activate | deactivate | benchmark | remove."""
+"""The language models of this machine: manage.py models list | pull | import | verify | quantize | activate |
+deactivate | evaluate | benchmark | remove, and the workbench: questions | distil | prune | finetune | reproduce."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 import time
-from argparse import ArgumentParser
+from argparse import REMAINDER, ArgumentParser
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from assistant import activation, egress, engines, observability, quantizing
 from assistant.audit import services as audit
+from assistant.chat.evaluation import People
 from assistant.errors import AssistantError
-from assistant.quality import gate
+from assistant.quality import files, gate, workbench
+from assistant.quality.models import QuestionFile, Split
 from inference.engines.base import Engine
 from inference.errors import InferenceError
 from inference.store import Limits, Manifest, pulling
@@ -59,13 +62,41 @@ class Command(BaseCommand):
         measuring.add_argument("--against", default="", help="of a GGUF model: the installed model it was made from")
         measuring.add_argument("--users", default="1,8")
         measuring.add_argument("--tokens", type=int, default=64)
+        for tool in workbench.RECIPES:
+            making = actions.add_parser(tool, help=f"make a new model: every option of {workbench.RECIPES[tool]}")
+            making.add_argument("name", help="what the new model is called")
+            making.add_argument(
+                "options",
+                nargs=REMAINDER,
+                help="of the workbench, and --licence L, --questions FILE --as EMAIL [--disclose REASON]",
+            )
+        again = actions.add_parser("reproduce", help="run a model's card again and compare")
+        again.add_argument("name")
+        again.add_argument(
+            "options", nargs=REMAINDER, help="of inference.runs.reproduce, and --questions FILE --as EMAIL"
+        )
+        judging = actions.add_parser("evaluate", help="run the golden set on an installed model; nothing is activated")
+        judging.add_argument("name")
+        judging.add_argument("--quantization", choices=activation.RECIPES, default="auto")
+        asking = actions.add_parser(
+            "questions", help="question files from documents or good answers; without more: list"
+        )
+        asking.add_argument("--as", dest="email", required=True, help="an administrator who manages the collection")
+        wanted = asking.add_mutually_exclusive_group()
+        wanted.add_argument("--collection", help="make one from its documents")
+        wanted.add_argument("--conversations", action="store_true", help="make one from answers found good")
+        wanted.add_argument("--export", metavar="FILE", help="write train.jsonl and test.jsonl to --to")
+        wanted.add_argument("--remove", metavar="FILE")
+        asking.add_argument("--to", type=Path)
+        asking.add_argument("--seed", type=int, default=1, help="of the split by document")
         for action in ("verify", "remove"):
             actions.add_parser(action).add_argument("name")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             with observability.context(actor="system", origin="command:models"):
-                getattr(self, f"_{options['do']}")(options)
+                do = "made" if options["do"] in workbench.RECIPES else options["do"]
+                getattr(self, f"_{do}")(options)
         except (InferenceError, AssistantError, FileExistsError, ValueError) as error:
             raise CommandError(f"{error} {getattr(error, 'hint', '')}".strip()) from error
 
@@ -181,6 +212,73 @@ class Command(BaseCommand):
 
     def _asked(self, done: int, count: int) -> None:
         self.stderr.write(f"{done} of {count} questions", ending="\n" if done == count else "\r")
+
+    def _evaluate(self, options: dict[str, Any]) -> None:
+        self._measured(options["name"], options["quantization"])
+
+    def _made(self, options: dict[str, Any]) -> None:
+        """A run of the workbench, resumed when the same command is given again; its model is installed."""
+        licence, questions, rest = self._ours(options)
+        manifest, results = workbench.run(
+            options["do"], name=options["name"], options=rest, licence=licence, questions=questions
+        )
+        self._line(manifest)
+        self.stdout.write(json.dumps(results))
+
+    @staticmethod
+    def _ours(options: dict[str, Any]) -> tuple[str, workbench.Questions | None, list[str]]:
+        """(licence, question file, the workbench's own options) of what follows the name."""
+        own = ArgumentParser(prog=f"models {options['do']}", allow_abbrev=False, add_help=False)
+        for flag in ("--licence", "--questions", "--as", "--disclose"):
+            own.add_argument(flag, default="")
+        ours, rest = own.parse_known_args(options["options"])
+        if not ours.questions:
+            return ours.licence, None, rest
+        return ours.licence, workbench.Questions(People()[getattr(ours, "as")], ours.questions, ours.disclose), rest
+
+    def _reproduce(self, options: dict[str, Any]) -> None:
+        """Exit status 1 when the numbers differ. The run's folder is found by the model's name."""
+        from inference.runs import reproduce
+
+        folder = workbench.folder_of(options["name"])
+        questions, given = self._ours(options)[1:]
+        if not (folder / "card.json").is_file():
+            raise CommandError(f"{folder} holds no finished run: only what was made on this machine can be run again.")
+        if "--out" not in given:
+            given += ["--out", str(folder.with_name(f"{options['name']}.again"))]
+        with workbench.taken_out(options["name"], questions):
+            status = reproduce.main([str(folder), *given])
+        if status:
+            words = "The run did not give the same numbers." if status == 1 else "The run could not be repeated."
+            raise CommandError(words, returncode=status)
+
+    def _questions(self, options: dict[str, Any]) -> None:
+        actor = People()[options["email"]]
+        with observability.context(actor=f"user:{actor.pk}", role=actor.role):
+            if options["export"]:
+                if options["to"] is None:
+                    raise CommandError("Name a folder with --to.")
+                self.stdout.write(
+                    json.dumps(files.export(actor=actor, file_id=options["export"], folder=options["to"]))
+                )
+            elif options["remove"]:
+                files.remove(actor=actor, file_id=options["remove"])
+            elif options["collection"] or options["conversations"]:
+                made = (
+                    files.make_from_conversations(actor=actor, seed=options["seed"])
+                    if options["conversations"]
+                    else files.make(actor=actor, collection=options["collection"], seed=options["seed"])
+                )
+                self._file(made)
+            else:
+                for file in files.files(actor):
+                    self._file(file)
+
+    def _file(self, file: QuestionFile) -> None:
+        sides = {side: file.items.filter(split=side).count() for side in Split.values}
+        source = file.collection.slug if file.collection else "conversations"
+        body = {"file": str(file.pk), "from": source, **sides, "for_everyone": files.for_everyone(file)}
+        self.stdout.write(json.dumps(body))
 
     def _deactivate(self, options: dict[str, Any]) -> None:
         activation.deactivate()

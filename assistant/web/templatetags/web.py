@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from assistant.accounts import two_people
 from assistant.accounts.roles import Duty, has_duty
-from assistant.web import failures, pages, rendering, wording
+from assistant.web import failures, figures, pages, rendering, wording
 
 register = template.Library()
 
@@ -150,6 +150,7 @@ def widget(field: BoundField, extra: str = "") -> Any:
     return field.as_widget(attrs=given)
 
 
+register.filter("run_state", figures.run_state)
 for _name in (
     "state",
     "media_kind",
@@ -163,7 +164,6 @@ for _name in (
     "scope_words",
     "listed",
     "model_state",
-    "run_state",
     "duration",
 ):
     register.filter(_name, getattr(wording, _name))
