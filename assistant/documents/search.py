@@ -38,6 +38,7 @@ from .replica import DocumentReplica
 PER_DOCUMENT = 3
 MAX_LIMIT = 100
 QUOTED_DEPTH, QUOTED_PER_DOCUMENT = 100, 20  # candidates that are looked through for words in quotation marks
+SPARE = 10
 RERANK_DEPTH = 20  # candidates that a cross-encoder reads; fixed, so that the time of a question is bounded
 
 
@@ -95,8 +96,9 @@ class Searcher:
         vector: NDArray[np.float32] = self._embedder.embed([text])[0]
         clock.lap("embed")
         # the order of one result is chosen among as many candidates as that of twenty
-        depth = max(limit, RERANK_DEPTH)
-        passages = self._load(user, text, vector, partitions, depth, per_document, clock)
+        needed = limit if self._reranker is None else max(limit, RERANK_DEPTH)
+        ask = max(needed + SPARE, RERANK_DEPTH)
+        passages = self._load(user, text, vector, partitions, needed, ask, per_document, clock)
         if self._reranker is not None:
             passages = _reranked(self._reranker, text, passages)
             clock.lap("rerank")
@@ -109,7 +111,7 @@ class Searcher:
         clock.lap("share")
         if exact := wanted(text):
             if exact.quoted:
-                deep = self._load(user, text, vector, partitions, QUOTED_DEPTH, QUOTED_PER_DOCUMENT, clock)
+                deep = self._load(user, text, vector, partitions, 1, QUOTED_DEPTH, QUOTED_PER_DOCUMENT, clock)
                 passages = _quoted(exact, deep, passages, per_document)
             else:
                 passages = _in_order([passages[place] for place in exact_first(exact, _texts(passages))], passages)
@@ -145,20 +147,20 @@ class Searcher:
         text: str,
         vector: NDArray[np.float32],
         partitions: Container[int],
-        limit: int,
+        needed: int,
+        ask: int,
         per_document: int,
         clock: _Clock,
     ) -> list[FoundPassage]:
-        """Hits become rows through policy. Passages of documents out of date fall out, so more are asked for when too
-        few are left; a suspicious passage goes down, so a few more than needed are looked at."""
-        ask = limit + 10
+        """Hits become rows through policy. Passages of documents out of date fall out, so more are asked for when fewer
+        than `needed` are left; a suspicious passage goes down, so a few more than that are looked at."""
         while True:
             hits = self._replica.index.search(text, vector, partitions=partitions, limit=ask, per_document=per_document)
             clock.lap("search")
             found = self._rows(user, hits)
             clock.lap("load")
-            if len(found) >= limit or len(hits) < ask or ask >= 16 * MAX_LIMIT:
-                return found[:limit]
+            if len(found) >= needed or len(hits) < ask or ask >= 16 * MAX_LIMIT:
+                return found
             ask *= 4
 
     def _shared(

@@ -70,7 +70,7 @@ def unit(values: np.ndarray) -> np.ndarray:
 
 
 def _passages(path: Path, embedder: MiniLMEmbedder) -> Iterator[str]:
-    for name, data in _files(path):
+    for name, data in files(path):
         try:
             document = markdown.parse(Source(data, name, MARKDOWN), Context(Limits()))
         except RetrievalError:  # a page without text
@@ -79,7 +79,7 @@ def _passages(path: Path, embedder: MiniLMEmbedder) -> Iterator[str]:
             yield passage_text(document.title, chunk.headings, chunk.text)
 
 
-def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+def files(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.suffix in _SUFFIXES:
