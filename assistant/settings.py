@@ -235,6 +235,7 @@ CELERY_TASK_ROUTES = {
 CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "sweep-documents": {"task": "assistant.documents.tasks.sweep", "schedule": 10.0},
+    "tend-personal-data": {"task": "assistant.documents.tasks.tend", "schedule": 60.0},
     "sweep-answers": {"task": "assistant.chat.tasks.sweep", "schedule": 5.0},
     "retain-conversations": {"task": "assistant.chat.tasks.retain", "schedule": 3600.0},
     "record-refusals": {"task": "assistant.audit.tasks.refusals", "schedule": 30.0},

@@ -35,12 +35,14 @@ class Duty(StrEnum):
     MANAGE_PEOPLE = "manage_people"
     MANAGE_MODELS = "manage_models"
     REVIEW_AUDIT = "review_audit"
+    MANAGE_PRIVACY = "manage_privacy"  # how personal data is shown
+    REVIEW_PERSONAL_DATA = "review_personal_data"  # where it lies, in numbers
 
 
 _MATRIX: dict[str, frozenset[Duty]] = {
     Role.EMPLOYEE: frozenset({Duty.ASK}),
     Role.CURATOR: frozenset({Duty.ASK, Duty.CURATE_GRANTED}),
-    Role.AUDITOR: frozenset({Duty.ASK, Duty.REVIEW_AUDIT}),
+    Role.AUDITOR: frozenset({Duty.ASK, Duty.REVIEW_AUDIT, Duty.REVIEW_PERSONAL_DATA}),
     Role.ADMINISTRATOR: frozenset(
         {
             Duty.ASK,
@@ -50,6 +52,8 @@ _MATRIX: dict[str, frozenset[Duty]] = {
             Duty.MANAGE_PEOPLE,
             Duty.MANAGE_MODELS,
             Duty.REVIEW_AUDIT,
+            Duty.MANAGE_PRIVACY,
+            Duty.REVIEW_PERSONAL_DATA,
         }
     ),
 }

@@ -32,6 +32,9 @@ class PageSerializer(serializers.Serializer[object]):
     text = serializers.CharField()
     picture = serializers.CharField(allow_null=True)
     suspicious = serializers.BooleanField(help_text="Something on it reads like an attempt to instruct the assistant.")
+    withheld = serializers.CharField(
+        allow_blank=True, help_text="For personal data: “picture” (the original too), “text” as well, or nothing."
+    )
 
 
 class RectanglesSerializer(serializers.Serializer[object]):
@@ -71,6 +74,7 @@ class PageView(View):
             "text": view.text,
             "suspicious": view.suspicious,
             "picture": picture if view.has_picture else None,
+            "withheld": view.withheld,
         }
         return Response(PageSerializer(body).data)
 

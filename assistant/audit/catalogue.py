@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 8
+VERSION = 9
 PINNED = {
     3: "38bf75a3bb37dfa5cd325852c20a4a4a8335fb40a92d5eb9b6dca3cac677f08a",
     4: "96887b3e08be4b7ee8e968472d55cc56d089731ff59dc68aeacbba76026e7d0d",
@@ -18,6 +18,7 @@ PINNED = {
     6: "0d61932205c2877606599b2e419c8f339629d1cfa3f1ecd4d801408b3978ecfa",
     7: "00e395ca7e9a2b47640772458cc9ac7af44ca65dd234f266ab0005eb2cf180fb",
     8: "6d5bcc1cd9ce3770b8b31bcca4398772e43f80685dce446d5be4156ed0c2aedf",
+    9: "a3f07a408e8b0c951a9f275eda103a26d5b6fcd24cd982f2cc671d27c7817e12",
 }
 OUTCOMES = ("intent", "success", "refused", "failed")
 
@@ -97,6 +98,10 @@ questions.exported          6 Question file taken out for training
 questions.removed           4 Question file removed
 setting.changed             7 Setting changed
 vault.rotated               8 Keys wrapped anew under a new master key
+personal_data.policy_changed 7 Policy on personal data changed
+personal_data.dictionary_changed 6 Dictionary of personal data changed
+personal_data.revealed      8 Pseudonym turned back
+personal_data.map_exported  5 Map of personal data exported
 hold.placed                 6 Legal hold placed
 hold.lift_asked             6 Lifting of a legal hold asked for
 hold.lifted                 7 Legal hold lifted

@@ -90,6 +90,11 @@ api-document-access document      GET=-duty
 api-document-grants document      GET=-duty POST=grant.added,grant.changed,document.restricted
         DELETE=document.unrestricted
 api-document-grant document       DELETE=grant.removed
+api-document-reveal document      POST=personal_data.revealed
+api-personal-data-policy collection GET=-duty PUT=personal_data.policy_changed
+api-personal-data collection      GET=-duty
+api-personal-data-export collection GET=personal_data.map_exported
+api-personal-data-dictionary collection GET=-duty PUT=personal_data.dictionary_changed
 api-document-file document        GET=document.downloaded
 api-page document                 GET=document.page_viewed
 api-page-picture document         GET=document.page_viewed
@@ -122,6 +127,11 @@ web:collection-revoke collection  POST=grant.removed
 web:document document             GET=document.hidden_viewed
 web:document-page document        GET=document.page_viewed
 web:document-picture document     GET=document.page_viewed
+web:document-reveal document      POST=personal_data.revealed
+web:collection-privacy collection GET=-duty POST=personal_data.policy_changed
+web:personal-data collection      GET=-duty
+web:personal-data-export collection GET=personal_data.map_exported
+web:personal-data-dictionary collection GET=-duty POST=personal_data.dictionary_changed
 web:document-file document        GET=document.downloaded
 web:document-details document     GET=-form POST=document.changed
 web:document-version document     GET=-form POST=document.replaced
@@ -184,6 +194,7 @@ assistant.chat.tasks.retain       conversation.erased,audit.content_erased
 assistant.chat.tasks.replay       answer.replayed
 assistant.documents.tasks.ingest  document.ready,document.failed,document.quarantined
 assistant.documents.tasks.sweep   -work
+assistant.documents.tasks.tend    -work
 assistant.quality.tasks.run       golden.run,golden.drifted
 assistant.quality.tasks.look      -work
 assistant.tasks.quantize          model.changed

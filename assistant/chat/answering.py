@@ -22,7 +22,7 @@ from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, has_duty
 from assistant.documents.models import Collection
 from assistant.documents.search import FoundPassage, SearchReport, searcher
-from assistant.guardrails import injection, output
+from assistant.guardrails import injection, masking, output
 from inference.config import GenerationOptions
 from inference.engines.base import (
     Assessment,
@@ -39,7 +39,7 @@ from inference.evidence import EvidenceScorer
 
 from . import citations, followups, history, prompting
 from .closing import Quote, Result, close
-from .material import Material, passage_of, quotable, quote, source
+from .material import Material, disguised, passage_of, quotable, quote, source, under_one_rule
 from .models import Answer, AnswerStatus, Outcome
 from .screening import Screen
 from .streaming import Publisher
@@ -170,6 +170,8 @@ class _Work:
         found = self._screened(report)
         if self._ticket.stop():
             return self._stopped(_Spoken(), Result(Outcome.CANCELLED))
+        if not found and report.refused:
+            return self._ended(Outcome.REFUSED, "personal_data")
         if not found:
             return self._ended(Outcome.NOT_FOUND, "no_match" if report.partitions else "nothing_readable")
         passages = tuple(passage_of(item) for item in found)
@@ -178,7 +180,7 @@ class _Work:
         self._detail["answerable"] = round(assessment.answerable, 4)
         self._detail["threshold"] = round(self._tools.threshold, 4)
         if assessment.answerable < self._tools.threshold or not assessment.evidence:
-            return self._ended(Outcome.NOT_FOUND, "no_evidence")
+            return self._ended(Outcome.NOT_FOUND, "personal_data" if report.refused else "no_evidence")
         return self._spoken(standalone.question, found, passages, assessment, earlier)
 
     # --- stages ---
@@ -210,6 +212,8 @@ class _Work:
             ],
             "dropped": [item.chunk.pk for item in report.passages if item not in usable],
         }
+        if report.refused:
+            self._detail["refused"] = report.refused
         return tuple(usable)
 
     def _spoken(
@@ -221,7 +225,7 @@ class _Work:
         earlier: Sequence[Answer],
     ) -> Result:
         engine = self._tools.engine
-        quoting = quotable(found, passages, assessment.evidence)
+        quoting, _ = under_one_rule(self._user, quotable(found, passages, assessment.evidence))
         if engine.needs_prompt:
             material = self._prompted(question, found, passages, assessment.evidence, earlier)
             try:
@@ -250,10 +254,13 @@ class _Work:
         order = list(dict.fromkeys([*(item.passage for item in evidence), *range(len(passages))]))
         said, inherited = history.messages(self._user, earlier)
         given = [Message(role, text) for role, text in self._answer.context]
+        strict, rule = under_one_rule(self._user, Material(found, passages, evidence))
+        found, passages, evidence = strict.found, strict.passages, strict.evidence
+        asked, turns, read, table = disguised(rule, question, [*given, *said], passages)
         prompt = prompting.build(
-            question,
-            [passages[index] for index in order],
-            [*given, *said],
+            asked,
+            [read[index] for index in order],
+            turns,
             count=engine.count_tokens,
             budget=engine.context_tokens - ANSWER_TOKENS,
             boundary=self._boundary,
@@ -261,9 +268,10 @@ class _Work:
         self._detail["boundary"] = prompt.boundary  # drawn at random; a replay needs the same
         numbers = {passage.id: number for number, passage in enumerate(prompt.passages)}
         kept = {passages[index].id: found[index] for index in order}
+        seen = {passage.id: passage for passage in passages}
         return Material(
             tuple(kept[passage.id] for passage in prompt.passages),
-            prompt.passages,
+            tuple(seen[passage.id] for passage in prompt.passages),
             tuple(
                 replace(item, passage=numbers[passages[item.passage].id])
                 for item in evidence
@@ -271,6 +279,7 @@ class _Work:
             ),
             prompt.messages,
             inherited,
+            table,
             prompt.hidden,
         )
 
@@ -302,17 +311,19 @@ class _Work:
         )
         reader = citations.MarkerReader(len(material.passages))
         screens = {"text": Screen(verbatim=quoted), "thinking": Screen()}
+        names = {kind: masking.Restorer(material.table) for kind in screens}
         for item in engine.stream(request, cancelled=self._ticket.stop):
             if isinstance(item, Finish):
                 spoken.finish, spoken.tokens = item.reason, (item.prompt_tokens, item.completion_tokens)
                 break
-            piece = screens[item.kind].feed(item.text)
+            piece = screens[item.kind].feed(names[item.kind].feed(item.text))
             if item.kind == "thinking":
                 self._think(piece, spoken)
             else:
                 self._speak(reader.feed(piece), material, spoken, quoted)
-        self._think(screens["thinking"].end(), spoken)
-        self._speak(reader.feed(screens["text"].end()) + reader.end(), material, spoken, quoted, last=True)
+        thought, rest = (screens[kind].feed(names[kind].end()) + screens[kind].end() for kind in ("thinking", "text"))
+        self._think(thought, spoken)
+        self._speak(reader.feed(rest) + reader.end(), material, spoken, quoted, last=True)
 
     def _think(self, piece: str, spoken: _Spoken) -> None:
         if piece:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
 from assistant import engines
-from assistant.documents.search import FoundPassage
+from assistant.accounts.models import User
+from assistant.documents import personal
+from assistant.documents.search import FoundPassage, together
 from assistant.guardrails import injection
 from inference.engines.base import Evidence, Message, Passage
 from retrieval import text as analysis
@@ -25,6 +28,7 @@ class Material:
     evidence: tuple[Evidence, ...]
     messages: tuple[Message, ...] = ()
     inherited: frozenset[UUID] = frozenset()  # documents that earlier turns in `messages` rest on
+    table: Mapping[str, str] = field(default_factory=dict)  # pseudonyms in `messages`, to be turned back
     hidden: tuple[str, ...] = ()  # parts of the prompt that must not come out again
 
 
@@ -32,12 +36,13 @@ def passage_of(item: FoundPassage) -> Passage:
     """The passage as an engine gets it: of a flagged one the suspect sentences are blank, the rest keeps its places."""
     chunk = item.chunk
     flagged = chunk.suspicion >= injection.THRESHOLD_BANNER
-    text = injection.without_suspects(chunk.text, embed=engines.embedder().embed) if flagged else chunk.text
+    shown = item.passage.shown.text
+    text = injection.without_suspects(shown, embed=engines.embedder().embed) if flagged else shown
     return Passage(
         id=str(chunk.pk),
         text=text,
-        title=chunk.document.title,
-        headings=tuple(chunk.headings),
+        title=item.passage.title,
+        headings=item.passage.headings,
         score=item.score,
         sentences=tuple(analysis.sentences(text)),
     )
@@ -56,12 +61,59 @@ def quotable(
     )
 
 
+def under_one_rule(user: User, given: Material) -> tuple[Material, personal.Rule]:
+    """The material as one answer may draw on it: under the strictest rule of its collections, and that rule."""
+    strict, rule = together(user, given.found)
+    moved = {}
+    passages = list(given.passages)
+    for number, (old, new) in enumerate(zip(given.found, strict, strict=True)):
+        if old.passage != new.passage:
+            passages[number], moved[number] = passage_of(new), (old.passage.shown, new.passage.shown)
+    evidence = tuple(
+        replace(
+            item,
+            char_start=moved[item.passage][1].here(moved[item.passage][0].there(item.char_start)),
+            char_end=moved[item.passage][1].here(moved[item.passage][0].there(item.char_end, end=True), end=True),
+        )
+        if item.passage in moved
+        else item
+        for item in given.evidence
+    )
+    return replace(given, found=tuple(strict), passages=tuple(passages), evidence=evidence), rule
+
+
+def disguised(
+    rule: personal.Rule, question: str, turns: list[Message], passages: tuple[Passage, ...]
+) -> tuple[str, list[Message], tuple[Passage, ...], dict[str, str]]:
+    """What a language model reads: pseudonyms, where the policy says so, and the table that turns them back."""
+    if not rule.disguise:
+        return question, turns, passages, {}
+    texts = {"question": question}
+    texts |= {f"turn {number}": turn.content for number, turn in enumerate(turns)}
+    for passage in passages:
+        texts |= {passage.id: passage.text, f"{passage.id} title": passage.title}
+        texts |= {f"{passage.id} {number}": heading for number, heading in enumerate(passage.headings)}
+    hidden, table = personal.disguised(texts, rule)
+    read = tuple(
+        replace(
+            passage,
+            text=hidden[passage.id],
+            title=hidden[f"{passage.id} title"],
+            headings=tuple(hidden[f"{passage.id} {number}"] for number in range(len(passage.headings))),
+            sentences=tuple(analysis.sentences(hidden[passage.id])),
+        )
+        for passage in passages
+    )
+    said = [replace(turn, content=hidden[f"turn {number}"]) for number, turn in enumerate(turns)]
+    return hidden["question"], said, read, table
+
+
 def source(number: int, item: FoundPassage) -> dict[str, Any]:
     document = item.chunk.document
     return {
         "marker": number,
         "document": document.pk,
-        "title": document.title,
+        "title": item.passage.title,
         "collection": document.collection.slug,
         "page": item.chunk.page,
     }
@@ -77,12 +129,12 @@ def quote(sentence: str, marker: int, material: Material) -> Quote:
         document=document.pk,
         version=chunk.version_id,
         chunk=chunk.pk,
-        title=document.title,
+        title=item.passage.title,
         collection=document.collection.slug,
         page=chunk.page,
         text=passage.text[support.start : support.end],
-        char_start=chunk.char_start + support.start,
-        char_end=chunk.char_start + support.end,
+        char_start=chunk.char_start + item.passage.shown.there(support.start),
+        char_end=chunk.char_start + item.passage.shown.there(support.end, end=True),
         verified=support.verified,
         support=support.score,
     )

@@ -2,14 +2,15 @@
 
 Knows: answers, their citations, and what the reader may read at this moment. An answer is shown whole or withheld
 whole: as soon as one of the documents it rests on is deleted or no longer readable by the reader, its text, its
-thinking, its quotations and its sources stay back. Does not know HTTP, HTML or how an answer came to be.
+thinking, its quotations and its sources stay back. Personal data in it is shown by the rule of this moment, the
+strictest of the collections it rests on. Does not know HTTP, HTML or how an answer came to be.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,8 +19,8 @@ from django.db.models import Q
 from django.utils.translation import gettext, override
 
 from assistant.accounts.models import User
-from assistant.documents import policy
-from assistant.documents.models import Chunk, Page
+from assistant.documents import personal, policy
+from assistant.documents.models import Chunk, Document, Page
 
 from .models import Answer, AnswerStatus, Citation, Outcome
 
@@ -47,6 +48,7 @@ class CitationView:
     paragraph: str
     newer: bool
     suspicious: bool
+    whole: bool = True  # original and picture are offered; not where personal data is hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class SentenceView:
 class AnswerView:
     """What the owner of an answer may see of it now. `queue_position` is 1 for the next in line, None once begun.
 
-    `reason` is a code: why there is no text (`deleted`, `access_changed`, or the answer's own reason).
+    `reason` is a code: why there is no text (`deleted`, `access_changed`, `personal_data`, or the answer's own reason).
     `evidence` is {"collections": [{"slug", "name"}], "passages": int}: where was searched, how much was read.
     """
 
@@ -113,7 +115,8 @@ def present_all(*, actor: User, answers: Iterable[Answer]) -> list[AnswerView]:
     reasons = {row.pk: _withheld(row, rests_on[row.pk], readable) for row in rows}
     citations = _citations([row for row in rows if not reasons[row.pk]])
     names = dict(policy.visible_collections(actor).values_list("slug", "name"))
-    return [_view(row, reasons[row.pk], citations.get(row.pk, ()), names) for row in rows]
+    views = [_view(row, reasons[row.pk], citations.get(row.pk, ()), names) for row in rows]
+    return _by_policy(actor, views, rests_on)
 
 
 def sentence_for(view: AnswerView) -> str:
@@ -147,6 +150,43 @@ def _withheld(answer: Answer, rests_on: set[UUID], readable: set[UUID]) -> str:
     if not rests_on <= readable:
         return "access_changed"
     return ""
+
+
+def _by_policy(actor: User, views: list[AnswerView], rests_on: dict[UUID, set[UUID]]) -> list[AnswerView]:
+    """The views with personal data as the person may see it now."""
+    rules = personal.rules(actor)
+    if not rules.by_collection:
+        return views
+    known = set().union(*(rests_on[view.id] for view in views))
+    collections = dict(Document.objects.filter(pk__in=known).values_list("pk", "collection"))
+    ruled = ((view, rules.together(collections[document] for document in rests_on[view.id])) for view in views)
+    return [view if rule.shows or not view.text else _hidden(view, rule) for view, rule in ruled]
+
+
+def _hidden(view: AnswerView, rule: personal.Rule) -> AnswerView:
+    """The view under a rule that hides. Values of its sources count as such, whatever words are left around them."""
+    if rule.treatment == personal.Treatment.REFUSE and personal.holds(" ".join(_words(view)), rule):
+        return replace(view, text="", thinking="", citations=(), sentences=(), withheld=True, reason="personal_data")
+    values = personal.known_values((item.paragraph for item in view.citations), rule)
+
+    def hide(text: str) -> str:
+        return personal.screened(text, rule, values)
+
+    return replace(
+        view,
+        text=hide(view.text),
+        thinking=hide(view.thinking),
+        sentences=tuple(replace(sentence, text=hide(sentence.text)) for sentence in view.sentences),
+        citations=tuple(
+            replace(item, title=hide(item.title), quote=hide(item.quote), paragraph=hide(item.paragraph), whole=False)
+            for item in view.citations
+        ),
+    )
+
+
+def _words(view: AnswerView) -> list[str]:
+    quoted = [text for item in view.citations for text in (item.title, item.quote)]
+    return [view.text, view.thinking, *quoted]
 
 
 def _citations(answers: Sequence[Answer]) -> dict[UUID, tuple[CitationView, ...]]:

@@ -27,6 +27,7 @@ from assistant.accounts.roles import Duty, require
 from assistant.audit import keys
 from assistant.audit import services as audit
 from assistant.audit.models import AuditEvent
+from assistant.documents import personal
 from assistant.documents.models import Chunk
 from assistant.documents.search import FoundPassage, SearchReport
 
@@ -66,11 +67,16 @@ class Unheard(Publisher):
 class _Recorded:
     """In place of search: the passages the record names, in their order, with their scores."""
 
-    def __init__(self, detail: dict[str, Any], rows: dict[int, Chunk]) -> None:
-        self._detail, self._rows = detail, rows
+    def __init__(self, owner: User, detail: dict[str, Any], rows: dict[int, Chunk]) -> None:
+        self._owner, self._detail, self._rows = owner, detail, rows
 
     def search(self, **_: Any) -> SearchReport:
-        found = [FoundPassage(self._rows[item["chunk"]], item["score"], 0.0, 0.0) for item in self._detail["retrieved"]]
+        rules = personal.rules(self._owner)
+        shown = personal.passages(self._rows.values(), lambda row: rules.of(row.document.collection_id))
+        found = [
+            FoundPassage(self._rows[item["chunk"]], shown[item["chunk"]], item["score"], 0.0, 0.0)
+            for item in self._detail["retrieved"]
+        ]
         return SearchReport(found, (0,) * self._detail["partitions"], 0, 0, self._detail["embedding"])
 
 
@@ -127,7 +133,8 @@ def replay(answer_id: UUID | str, *, tools: answering.Tools | None = None) -> Re
         return replace(told, reason="passages_erased", missing=missing)
     tools = tools or answering.tools()
     row.owner.is_active = True  # in memory: whoever has left meanwhile asked it all the same
-    again = replace(tools, searcher=_Recorded(detail, rows), threshold=detail.get("threshold", tools.threshold))
+    recorded = _Recorded(row.owner, detail, rows)
+    again = replace(tools, searcher=recorded, threshold=detail.get("threshold", tools.threshold))
     result = answering.again(row, tools=again, live=Unheard(row.pk), boundary=detail.get("boundary", ""))
     return _compared(row, result, replace(told, now=(result.engine, result.model, version.code())))
 

@@ -29,7 +29,8 @@ from django.db import close_old_connections
 from redis.asyncio import Redis
 
 from assistant.accounts.models import User
-from assistant.documents import policy, sealed
+from assistant.documents import personal, policy, sealed
+from assistant.documents.models import Document
 from assistant.transport import async_redis_client, redis_client
 
 from .models import Answer, AnswerStatus
@@ -231,4 +232,11 @@ class _Reader:
         if actor is None or not self._documents:
             return False
         readable = policy.readable_documents(actor).filter(pk__in=self._documents)
-        return readable.count() == len(self._documents)
+        return readable.count() == len(self._documents) and not self._written_under_other_rules()
+
+    def _written_under_other_rules(self) -> bool:
+        """Whether policies on personal data changed since: what lies in the stream may show too much. The finished row
+        is shown by the rules of now."""
+        asked = Answer.objects.filter(pk=self._answer_id).values_list("created_at", flat=True).first()
+        collections = Document.objects.filter(pk__in=self._documents).values("collection")
+        return asked is None or personal.changed_since(asked, collections)

@@ -27,7 +27,7 @@ from retrieval.parsing import Limits, parse_file
 from retrieval.schema import Chunk as Passage
 from retrieval.schema import ParsedDocument
 
-from . import index_events, storage
+from . import index_events, personal, storage
 from .models import Chunk, Document, DocumentVersion, Page, Status
 from .pulse import LEASE_SECONDS, Pulse
 from .services.access import document_target
@@ -89,6 +89,8 @@ class _Read:
     suspicion: Sequence[float]
     vectors: Sequence[bytes]
     model: str
+    veiled: bool  # vectors were made without personal data
+    personal_data: dict[str, int]
 
 
 def ingest(version_id: int) -> Outcome | None:
@@ -146,14 +148,26 @@ def _read(version: DocumentVersion, pulse: Pulse) -> _Read:
             pulse.part(number, len(passages))
         suspicion.append(injection.score(passage.text, embed=embedder.embed))
     vectors: list[bytes] = []
+    rule = personal.embedding_rule(version.document.collection_id)
+    pages = {page.number: page.text for page in parsed.pages}
     if version.released or max(suspicion, default=0.0) < injection.THRESHOLD_QUARANTINE:
         pulse.stage("embedding")
         for start in range(0, len(passages), _BATCH):
             pulse.part(start, len(passages))
             batch = passages[start : start + _BATCH]
-            rows = embedder.embed([passage_text(title, passage.headings, passage.text) for passage in batch])
+            rows = embedder.embed([_words(title, passage, pages, rule) for passage in batch])
             vectors += [row.astype("<f2").tobytes() for row in rows]
-    return _Read(parsed, title, passages, suspicion, vectors, embedder.model_id)
+    counts = personal.count(page.text for page in parsed.pages)
+    return _Read(parsed, title, passages, suspicion, vectors, embedder.model_id, rule is not None, counts)
+
+
+def _words(title: str, passage: Passage, pages: dict[int, str], rule: personal.Rule | None) -> str:
+    """What a passage is embedded as: in a guarded collection without its values."""
+    if rule is None:
+        return passage_text(title, passage.headings, passage.text)
+    found = personal.within(passage.text, pages.get(passage.page, ""), passage.char_start, passage.char_end, rule)
+    shown = personal.treated(passage.text, rule, found).text
+    return passage_text(personal.label(title, rule), [personal.label(each, rule) for each in passage.headings], shown)
 
 
 def _commit(version: DocumentVersion, read: _Read) -> Outcome:
@@ -189,7 +203,7 @@ def _commit(version: DocumentVersion, read: _Read) -> Outcome:
                 document.title = read.title
             document.save(update_fields=["current", "title", "updated_at"])
             index_events.append([document.pk])
-            row.status, row.embedding_model = Status.READY, read.model
+            row.status, row.embedding_model, row.personal_data = Status.READY, read.model, read.personal_data
             outcome = Ready(len(read.document.pages), len(read.passages))
         row.save()
         _record(row, outcome)
@@ -229,6 +243,7 @@ def _write_chunks(version: DocumentVersion, document: Document, read: _Read) -> 
                 text=passage.text,
                 embedding=vector,
                 suspicion=round(score, 4),
+                veiled=read.veiled,
             )
             for passage, vector, score in zip(read.passages, read.vectors, read.suspicion, strict=True)
         ),

@@ -33,6 +33,33 @@ class Collection(models.Model):
         return self.name
 
 
+class PersonalDataPolicy(models.Model):
+    """How personal data of one collection is shown, by role. No row: as it stands, to everybody who may read it."""
+
+    collection = models.OneToOneField(Collection, on_delete=models.CASCADE, related_name="personal_data_policy")
+    treatments = models.JSONField(default=dict)  # {role: personal.Treatment}, every role named
+    types = models.JSONField(default=list)  # the classes concerned; empty: all
+    disguise = models.BooleanField(default=False)  # language models read pseudonyms, also for those who see the values
+    reveal = models.JSONField(default=list)  # roles that may turn a pseudonym back
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.collection_id}: {self.treatments}"
+
+
+class PersonalDataDictionary(models.Model):
+    """The customer's own words that count as personal data. One row at most."""
+
+    terms = SealedJSON(sealed_by="keys", default=dict)  # {class: [term, …]}
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return str(self.changed_at)
+
+    def keys(self) -> list[Ref]:
+        return [Ref("dictionary", "terms", root=("installation", "dictionary"))]
+
+
 class Scope(models.Model):
     """A set of documents that the same people may read: the unit of access and the index's partition.
 
@@ -188,6 +215,7 @@ class DocumentVersion(Leased):
         sealed_by="keys", default=list
     )  # [{"page", "reason", "text"}] for the curator; never indexed
     embedding_model = models.CharField(max_length=120, blank=True)
+    personal_data = models.JSONField(null=True)  # {class: count} over its pages; None: not counted yet
     released = models.BooleanField(default=False)  # a curator reviewed the quarantined text and lets it answer
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -244,6 +272,7 @@ class Chunk(models.Model):
     char_end = models.PositiveIntegerField()
     text = SealedText(sealed_by="keys")
     embedding = SealedBytes(sealed_by="keys")  # float16 little-endian, L2-normalised, of version.embedding_model
+    veiled = models.BooleanField(default=False)  # embedded without its personal data (see `personal`)
     suspicion = models.FloatField(default=0.0)  # 0..1, instruction-like text; a flag for ranking, never access control
 
     class Meta:

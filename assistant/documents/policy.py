@@ -24,6 +24,7 @@ from assistant.accounts.roles import Duty, has_duty
 from assistant.errors import NotFound
 from assistant.guardrails import levels
 
+from . import personal
 from .models import Access, Chunk, Collection, Document, Grant, Scope
 
 Row = TypeVar("Row", bound=Model)
@@ -121,11 +122,17 @@ def get_grantable_collection(user: Person, slug: str) -> Collection:
 
 
 def get_visible_document(user: Person, document_id: UUID | str) -> Document:
-    return _get(visible_documents(user), pk=document_id)
+    """To be looked at: its title is the one the person may see."""
+    row = _get(visible_documents(user), pk=document_id)
+    personal.veil(user, [row])
+    return row
 
 
 def get_managed_document(user: Person, document_id: UUID | str) -> Document:
-    return _get(managed_documents(user), pk=document_id)
+    """The same for those who manage it. To change it, lock it."""
+    row = _get(managed_documents(user), pk=document_id)
+    personal.veil(user, [row])
+    return row
 
 
 def lock_managed_collection(user: Person, slug: str) -> Collection:

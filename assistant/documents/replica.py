@@ -36,7 +36,7 @@ from retrieval.indexes.snapshot import load_snapshot, save_snapshot
 from retrieval.retriever import Replica
 from retrieval.schema import IndexRecord
 
-from . import index_events, storage
+from . import index_events, personal, storage
 from .models import Chunk, Document, IndexEvent
 
 logger = logging.getLogger(__name__)
@@ -230,10 +230,13 @@ class DocumentReplica:
         records: dict[str, list[IndexRecord]] = {str(key): [] for key in document_ids}
         self._foreign.difference_update(records)
         ring.load("document", document_ids)
+        guarded = personal.guarded()
+        veiled = _without_values(document_ids, guarded) if guarded else {}
         rows = Chunk.objects.filter(document__in=document_ids).values_list(
             "pk",
             "document_id",
             "document__scope_id",
+            "document__collection_id",
             "ordinal",
             "document__title",
             "headings",
@@ -241,23 +244,47 @@ class DocumentReplica:
             "embedding",
             "version__embedding_model",
         )
-        for pk, document, scope, ordinal, title, headings, text, embedding, model in rows.order_by("ordinal"):
+        for pk, document, scope, collection, ordinal, title, headings, text, embedding, model in rows.order_by(
+            "ordinal"
+        ):
             if not embedding:  # its key was destroyed since: the deletion's own event follows
                 continue
             if model != self.model_id:
                 self._foreign.add(str(document))
                 continue
+            vector = np.frombuffer(bytes(embedding), dtype="<f2").astype(np.float16, copy=False)
+            words = passage_text(title, headings, text)
+            if collection in guarded:
+                if pk not in veiled:  # came after the first look: its own event follows
+                    continue
+                words, clear = veiled[pk]
+                vector = vector if clear else np.zeros_like(vector)
             records[str(document)].append(
                 IndexRecord(
                     chunk_id=pk,
                     document_id=str(document),
                     partition=scope,
                     ordinal=ordinal,
-                    text=passage_text(title, headings, text),
-                    vector=np.frombuffer(bytes(embedding), dtype="<f2").astype(np.float16, copy=False),
+                    text=words,
+                    vector=vector,
                 )
             )
         return records
+
+
+def _without_values(document_ids: list[UUID], guarded: dict[int, personal.Rule]) -> dict[int, tuple[str, bool]]:
+    """For passages of guarded collections: the words to index, pseudonyms in place of values, and whether the stored
+    vector may be used. One that was made from the values may not: the passage is then found by its words alone, until
+    it is embedded anew (`tasks.tend`)."""
+    chunks = Chunk.objects.filter(document__in=document_ids, document__collection__in=guarded).defer("embedding")
+    rows = list(chunks.select_related("document"))
+    shown = personal.passages(rows, lambda row: guarded[row.document.collection_id])
+    found = {}
+    for row in rows:
+        passage = shown[row.pk]
+        words = passage_text(passage.title, passage.headings, passage.shown.text)
+        found[row.pk] = words, row.veiled or words == passage_text(row.document.title, row.headings, row.text)
+    return found
 
 
 class Keeper(threading.Thread):

@@ -31,7 +31,7 @@ from retrieval.embedding import Embedder
 from retrieval.phrases import Wanted, exact_first, wanted
 from retrieval.schema import Hit
 
-from . import policy, replica, sharing
+from . import personal, policy, replica, sharing
 from .models import Chunk
 from .replica import DocumentReplica
 
@@ -44,9 +44,11 @@ RERANK_DEPTH = 20  # candidates that a cross-encoder reads; fixed, so that the t
 
 @dataclass(frozen=True, slots=True)
 class FoundPassage:
-    """A passage the person may read: `chunk` with its `.document`, `.document.collection` and `.version`."""
+    """A passage the person may read: `chunk` with its `.document`, `.document.collection` and `.version`. Its words
+    are those of `passage`: the chunk's own hold what the person may not see (`personal`)."""
 
     chunk: Chunk
+    passage: personal.Passage
     score: float
     dense: float
     lexical: float
@@ -63,6 +65,7 @@ class SearchReport:
     model: str
     timings: dict[str, float] = field(default_factory=dict)  # milliseconds
     reranker: str = ""  # the cross-encoder that chose the order, if one did
+    refused: int = 0  # passages left out for the personal data in them
 
 
 class Searcher:
@@ -93,12 +96,14 @@ class Searcher:
             scopes = scopes.filter(collection__slug__in=list(collections))
         partitions = tuple(scopes.order_by("pk").values_list("pk", flat=True))
         clock.lap("rights")
+        rules = personal.rules(user)
         vector: NDArray[np.float32] = self._embedder.embed([text])[0]
         clock.lap("embed")
         # the order of one result is chosen among as many candidates as that of twenty
         needed = limit if self._reranker is None else max(limit, RERANK_DEPTH)
         ask = max(needed + SPARE, RERANK_DEPTH)
-        passages = self._load(user, text, vector, partitions, needed, ask, per_document, clock)
+        query = _Query(user, personal.searchable(text, rules), vector, partitions, rules)
+        passages, refused = self._load(query, needed, ask, per_document, clock)
         if self._reranker is not None:
             passages = _reranked(self._reranker, text, passages)
             clock.lap("rerank")
@@ -107,11 +112,11 @@ class Searcher:
             places = reranking.order(text, scores, _texts(passages))
             passages = _in_order([passages[place] for place in places], passages)
             clock.lap("order")
-        passages = self._shared(user, text, vector, partitions, passages, limit, per_document)
+        passages = self._shared(query, passages, limit, per_document)
         clock.lap("share")
         if exact := wanted(text):
             if exact.quoted:
-                deep = self._load(user, text, vector, partitions, 1, QUOTED_DEPTH, QUOTED_PER_DOCUMENT, clock)
+                deep, refused = self._load(query, 1, QUOTED_DEPTH, QUOTED_PER_DOCUMENT, clock)
                 passages = _quoted(exact, deep, passages, per_document)
             else:
                 passages = _in_order([passages[place] for place in exact_first(exact, _texts(passages))], passages)
@@ -124,6 +129,7 @@ class Searcher:
             model=self._embedder.model_id,
             timings=clock.laps,
             reranker=self._reranker.model_id if self._reranker is not None else "",
+            refused=refused,
         )
 
     def still_finds(self, document_id: str, sentences: Sequence[str]) -> int:
@@ -142,68 +148,80 @@ class Searcher:
         )
 
     def _load(
-        self,
-        user: User,
-        text: str,
-        vector: NDArray[np.float32],
-        partitions: Container[int],
-        needed: int,
-        ask: int,
-        per_document: int,
-        clock: _Clock,
-    ) -> list[FoundPassage]:
+        self, query: _Query, needed: int, ask: int, per_document: int, clock: _Clock
+    ) -> tuple[list[FoundPassage], int]:
         """Hits become rows through policy. Passages of documents out of date fall out, so more are asked for when fewer
         than `needed` are left; a suspicious passage goes down, so a few more than that are looked at."""
         while True:
-            hits = self._replica.index.search(text, vector, partitions=partitions, limit=ask, per_document=per_document)
+            hits = self._replica.index.search(
+                query.text, query.vector, partitions=query.partitions, limit=ask, per_document=per_document
+            )
             clock.lap("search")
-            found = self._rows(user, hits)
+            found, refused = self._rows(query, hits)
             clock.lap("load")
             if len(found) >= needed or len(hits) < ask or ask >= 16 * MAX_LIMIT:
-                return found
+                return found, refused
             ask *= 4
 
-    def _shared(
-        self,
-        user: User,
-        text: str,
-        vector: NDArray[np.float32],
-        partitions: Container[int],
-        found: list[FoundPassage],
-        limit: int,
-        per_document: int,
-    ) -> list[FoundPassage]:
+    def _shared(self, query: _Query, found: list[FoundPassage], limit: int, per_document: int) -> list[FoundPassage]:
         """`found` with few passages of one uploader in front. When one person's fill the first places, other people's
         are looked for further down; behind they are as they come."""
         if crowd := sharing.crowd(found, limit):
             (person,) = crowd
-            others = policy.readable_documents(user).exclude(current__uploaded_by=person)
+            others = policy.readable_documents(query.user).exclude(current__uploaded_by=person)
             if others.exists():
                 hits = self._replica.index.search(
-                    text, vector, partitions=partitions, limit=sharing.OTHERS_DEPTH, per_document=per_document
+                    query.text,
+                    query.vector,
+                    partitions=query.partitions,
+                    limit=sharing.OTHERS_DEPTH,
+                    per_document=per_document,
                 )
                 known = {item.chunk.pk for item in found}
-                rows = policy.answerable_chunks(user, timezone.localdate()).filter(
+                rows = policy.answerable_chunks(query.user, timezone.localdate()).filter(
                     pk__in=[hit.chunk_id for hit in hits if hit.chunk_id not in known]
                 )
                 theirs = set(rows.exclude(version__uploaded_by=person).values_list("pk", flat=True))
-                found = found + self._rows(user, [hit for hit in hits if hit.chunk_id in theirs][:limit])
+                more, _ = self._rows(query, [hit for hit in hits if hit.chunk_id in theirs][:limit])
+                found = found + more
         return _in_order(sharing.shared_out(found), sorted(found, key=lambda item: -item.score))
 
-    def _rows(self, user: User, hits: Sequence[Hit]) -> list[FoundPassage]:
+    def _rows(self, query: _Query, hits: Sequence[Hit]) -> tuple[list[FoundPassage], int]:
+        """The passages as the person may see them, and how many are left out because of what is in them."""
         today = timezone.localdate()
         rows = (
-            policy.answerable_chunks(user, today)
+            policy.answerable_chunks(query.user, today)
             .defer("embedding")
             .select_related("document__collection", "version")
             .in_bulk([hit.chunk_id for hit in hits])
         )
+        there = {pk: row for pk, row in rows.items() if row.text}  # empty: its key was destroyed a moment ago
+        shown = personal.passages(there.values(), lambda row: query.rules.of(row.document.collection_id))
+        refused = {pk for pk, row in there.items() if _refused(query.rules.of(row.document.collection_id), shown[pk])}
         found = [
-            FoundPassage(rows[hit.chunk_id], _trusted(hit.score, rows[hit.chunk_id]), hit.dense, hit.lexical)
+            FoundPassage(
+                there[hit.chunk_id],
+                shown[hit.chunk_id],
+                _trusted(hit.score, there[hit.chunk_id]),
+                hit.dense,
+                hit.lexical,
+            )
             for hit in hits
-            if hit.chunk_id in rows and rows[hit.chunk_id].text  # empty: its key was destroyed a moment ago
+            if hit.chunk_id in there and hit.chunk_id not in refused
         ]
-        return sorted(found, key=lambda item: (-item.score, str(item.chunk.document_id), item.chunk.ordinal))
+        found.sort(key=lambda item: (-item.score, str(item.chunk.document_id), item.chunk.ordinal))
+        return found, len(refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """Who asks what, of which partitions, and how personal data is shown to them."""
+
+    user: User
+    text: str
+    vector: NDArray[np.float32]
+    partitions: Container[int]
+    rules: personal.Rules
 
 
 class _Clock:
@@ -259,8 +277,25 @@ def _in_order(order: list[FoundPassage], before: list[FoundPassage]) -> list[Fou
 
 
 def _texts(found: Sequence[FoundPassage]) -> list[str]:
-    """What was indexed of each passage."""
-    return [passage_text(item.chunk.document.title, item.chunk.headings, item.chunk.text) for item in found]
+    """What the person may see of each passage: nothing else may move it."""
+    return [passage_text(item.passage.title, item.passage.headings, item.passage.shown.text) for item in found]
+
+
+def _refused(rule: personal.Rule, passage: personal.Passage) -> bool:
+    return rule.treatment == personal.Treatment.REFUSE and passage.hidden > 0
+
+
+def together(user: User, found: Sequence[FoundPassage]) -> tuple[list[FoundPassage], personal.Rule]:
+    """The passages as one text may draw on them: under the strictest rule of their collections, and that rule. (What is
+    to be refused has been left out by the search; the rest is masked.)"""
+    rules = personal.rules(user)
+    rule = rules.together(item.chunk.document.collection_id for item in found)
+    if rule.treatment == personal.Treatment.REFUSE:
+        rule = replace(rule, treatment=personal.Treatment.MASK)
+    if rule.shows or all(rules.of(item.chunk.document.collection_id) == rule for item in found):
+        return list(found), rule
+    shown = personal.passages([item.chunk for item in found], lambda _: rule)
+    return [replace(item, passage=shown[item.chunk.pk]) for item in found], rule
 
 
 def _trusted(score: float, chunk: Chunk) -> float:

@@ -135,12 +135,12 @@ def answer(payload: dict[str, Any]) -> dict[str, Any]:
         "results": [
             {
                 "document": str(found.chunk.document_id),
-                "title": found.chunk.document.title,
+                "title": found.passage.title,
                 "collection": found.chunk.document.collection.slug,
                 "page": found.chunk.page,
-                "text": found.chunk.text,
+                "text": found.passage.shown.text,
                 "score": found.score,
-                "headings": found.chunk.headings,
+                "headings": list(found.passage.headings),
                 "chunk": found.chunk.pk,
                 "version": found.chunk.version.number,
                 "suspicious": found.chunk.suspicion >= levels.THRESHOLD_BANNER,

@@ -47,6 +47,17 @@ def sweep() -> None:
             erasure.clear_write_ahead_log()
 
 
+@shared_task(name="assistant.documents.tasks.tend", expires=50)
+def tend() -> None:
+    """Count personal data that is not counted yet; embed anew what lies in guarded collections."""
+    from . import tending  # the models: workers only
+
+    with observability.context(actor="system", origin="task:tend"):
+        counted, veiled = tending.count(), tending.veil()
+    if counted or veiled:
+        logger.info("personal data: %s documents counted, %s passages embedded anew", counted, veiled)
+
+
 def resend() -> int:
     """Send jobs that nobody is working on. A dead worker's at once; waiting ones only when the queue is nearly empty
     (else they are in it), so that a long queue does not grow by being looked at."""

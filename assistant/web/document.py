@@ -23,7 +23,7 @@ from assistant.documents.models import Document, Status
 from assistant.errors import AuditUnavailable, Unavailable
 
 from . import failures
-from .forms import DocumentForm, GrantForm, MoveForm, VersionForm
+from .forms import DocumentForm, GrantForm, MoveForm, RevealForm, VersionForm
 from .pages import acted, actor, form_page, off_the_loop, submitted
 
 PICTURE_WIDTH = 1200
@@ -57,7 +57,7 @@ def page(request: HttpRequest, document_id: UUID, number: int) -> HttpResponse:
     person = actor(request)
     row = policy.get_visible_document(person, document_id)
     view = services.page(actor=person, document=row, number=number, version=_number(request, "version"))
-    start, end = _span(request, len(view.text))
+    start, end = _span(request, view)
     quotes = [view.text[start:end]] if end > start else []
     drawn, not_drawn = _drawn(person, row, view, quotes)
     context = {
@@ -69,6 +69,7 @@ def page(request: HttpRequest, document_id: UUID, number: int) -> HttpResponse:
         "text": (view.text[:start], view.text[start:end], view.text[end:]),
         "marked": end > start,
         "version": "" if view.current else str(view.version),
+        "reveal_form": RevealForm() if view.reveals else None,
     }
     return render(request, "web/page.html", context)
 
@@ -108,7 +109,7 @@ def details(request: HttpRequest, document_id: UUID) -> HttpResponse:
     initial = {"title": row.title, "valid_from": row.valid_from, "valid_until": row.valid_until}
     form = DocumentForm(request.POST or None, initial=initial)
     if request.method == "POST":
-        done, _ = submitted(form, lambda data: services.update_document(actor=person, document=row, **data))
+        done, _ = submitted(form, lambda data: services.update_document(actor=person, document=row, **_new(data, row)))
         if done:
             messages.success(request, gettext("Saved."))
             return redirect("web:document", document_id=row.pk)
@@ -237,6 +238,16 @@ def revoke(request: HttpRequest, document_id: UUID, grant: str) -> HttpResponse:
 
 
 @require_POST
+def reveal(request: HttpRequest, document_id: UUID) -> HttpResponse:
+    """Turn one pseudonym back, with a reason that goes on record. The value is shown once, on a page of its own."""
+    person = actor(request)
+    row = policy.get_visible_document(person, document_id)
+    form = RevealForm(request.POST)
+    done, value = submitted(form, lambda data: services.reveal_pseudonym(actor=person, document=row, **data))
+    return form_page(request, "web/revealed.html", form, {"document": row, "value": value if done else ""})
+
+
+@require_POST
 def unrestrict(request: HttpRequest, document_id: UUID) -> HttpResponse:
     person = actor(request)
     row = policy.get_managed_document(person, document_id)
@@ -248,6 +259,11 @@ def unrestrict(request: HttpRequest, document_id: UUID) -> HttpResponse:
     )
 
 
+def _new(data: dict[str, Any], row: Document) -> dict[str, Any]:
+    """Without a title that was left as it was shown: what is hidden in it must not be overwritten by its mask."""
+    return {name: value for name, value in data.items() if name != "title" or value != row.title}
+
+
 def _place(row: Document) -> str:
     return reverse("web:document", args=[row.pk])
 
@@ -257,12 +273,14 @@ def _number(request: HttpRequest, name: str) -> int | None:
     return int(value) if value.isascii() and value.isdigit() and len(value) < 9 else None
 
 
-def _span(request: HttpRequest, length: int) -> tuple[int, int]:
-    """The marked stretch of the page's text, (0, 0) when there is none."""
+def _span(request: HttpRequest, view: services.PageView) -> tuple[int, int]:
+    """The marked stretch of the text as it is shown, (0, 0) when there is none. The address names places in the page's
+    own text, whatever of it is hidden."""
     start, end = _number(request, "from"), _number(request, "to")
-    if start is None or end is None or not 0 <= start < end <= length:
+    if start is None or end is None or not 0 <= start < end:
         return 0, 0
-    return start, end
+    start, end = view.shown.here(start), view.shown.here(end, end=True)
+    return (start, end) if end <= len(view.text) else (0, 0)
 
 
 def _drawn(
@@ -308,6 +326,9 @@ def _rectangles(picture: services.Picture | None) -> list[dict[str, float]]:
 def _versions(row: Document, state: services.State) -> list[Any]:
     """Managers see every version; readers those that answer or once answered. Each with its `page_count`."""
     versions = list(row.versions.select_related("uploaded_by").annotate(page_count=Count("pages")))
+    if state.withheld:
+        for version in versions:  # these instances are shown and never saved
+            version.filename = state.filename if version.number == state.version else ""
     return versions if state.manages else [version for version in versions if version.status == Status.READY]
 
 

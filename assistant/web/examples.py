@@ -6,7 +6,7 @@ from django.utils.translation import get_language, gettext
 
 from assistant.accounts.models import User
 from assistant.demo.company import suggested_questions
-from assistant.documents import policy
+from assistant.documents import personal, policy
 
 COUNT = 3
 
@@ -23,8 +23,9 @@ def questions(person: User) -> list[str]:
     mixed = [items[round_] for round_ in range(COUNT) for items in prepared if len(items) > round_]
     if len(mixed) >= COUNT:
         return mixed[:COUNT]
-    titles = readable.order_by("-updated_at").values_list("title", flat=True)[: COUNT - len(mixed)]
-    return mixed + [gettext("What are the main points of “%(title)s”?") % {"title": title} for title in titles]
+    rows = list(readable.order_by("-updated_at")[: COUNT - len(mixed)])
+    personal.veil(person, rows)
+    return mixed + [gettext("What are the main points of “%(title)s”?") % {"title": row.title} for row in rows]
 
 
 def _is_chinese(text: str) -> bool:

@@ -75,6 +75,10 @@ _REASONS: dict[str, tuple[Any, Any]] = {
         _("This answer is no longer shown"),
         _("A document that it quoted was deleted, so its words are erased here too. You can ask again."),
     ),
+    "personal_data": (
+        _("What may answer this holds personal data"),
+        _("The policy of the collection does not let your role see it. Ask the curators of the collection."),
+    ),
     "access_changed": (
         _("This answer is not shown"),
         _("It quotes a document that you can no longer read. You can ask again."),

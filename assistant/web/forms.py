@@ -13,7 +13,7 @@ from assistant.accounts.services import TOKEN_SCOPES
 from assistant.documents.models import Access, HoldKind
 from assistant.quality.models import Every
 
-from .wording import TOKEN_SCOPE_WORDS
+from .wording import TOKEN_SCOPE_WORDS, TREATMENT_WORDS
 
 _DOCUMENT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -70,6 +70,75 @@ class FeedbackForm(Form):
         choices=[("yes", _("Good")), ("no", _("Not good"))], coerce=lambda value: value == "yes"
     )
     reason = forms.CharField(label=_("What was wrong or missing?"), required=False, max_length=500)
+
+
+class RevealForm(Form):
+    pseudonym = forms.CharField(label=_("Pseudonym"), max_length=60, help_text=_("As it stands in the text: ⟨CARD-…⟩"))
+    reason = forms.CharField(
+        label=_("Why the value is needed"), max_length=500, help_text=_("Goes on record together with your name.")
+    )
+
+
+class PrivacyForm(Form):
+    """One treatment for each role; `types` are the classes concerned."""
+
+    types = forms.MultipleChoiceField(
+        label=_("Only these classes"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("None ticked: all of them."),
+    )
+    disguise = forms.BooleanField(
+        label=_("Language models read pseudonyms in place of the values"),
+        required=False,
+        help_text=_("Those who may see the values get them back in the answer."),
+    )
+    reveal = forms.MultipleChoiceField(
+        label=_("Who may turn a pseudonym back, with a reason"),
+        required=False,
+        choices=Role.choices,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def __init__(self, *args: Any, classes: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["types"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = classes
+        roles = {
+            f"role_{role}": forms.ChoiceField(label=label, choices=list(TREATMENT_WORDS.items()))
+            for role, label in Role.choices
+        }
+        self.fields = {**roles, **self.fields}
+
+    def policy(self) -> dict[str, Any]:
+        """The arguments of the service."""
+        data = self.cleaned_data
+        treatments = {role: data[f"role_{role}"] for role in Role.values}
+        return {"treatments": treatments, **{name: data[name] for name in ("types", "disguise", "reveal")}}
+
+
+class DictionaryForm(Form):
+    terms = forms.CharField(
+        label=_("Terms"),
+        required=False,
+        max_length=500_000,
+        widget=forms.Textarea(attrs={"rows": 16, "spellcheck": "false"}),
+        help_text=_("One line for each term: its class in capital letters, a colon, the term. PROJECT: Nightingale"),
+    )
+
+    def clean_terms(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for number, line in enumerate(self.cleaned_data["terms"].splitlines(), start=1):
+            kind, colon, term = line.partition(":")
+            if not line.strip():
+                continue
+            if not colon or not term.strip():
+                raise forms.ValidationError(
+                    _("Line %(number)s has no class and colon before the term."), params={"number": number}
+                )
+            found.setdefault(kind.strip(), []).append(term.strip())
+        return found
 
 
 class CollectionForm(Form):

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, has_duty, require
-from assistant.documents import policy, services
+from assistant.documents import personal, policy, services
 from assistant.documents.models import Access, Collection, Document, Scope, Status
 
 from . import failures, wording
@@ -66,7 +66,7 @@ def collection(request: HttpRequest, slug: str) -> HttpResponse:
     sort = request.GET.get("sort", "")
     sort = sort if sort in SORTS else "title"
     if words or sort not in BY_DATABASE:
-        page = paged(request, services.arranged(rows, words=words, by=sort))
+        page = paged(request, services.arranged(actor=person, rows=rows, words=words, by=sort))
         found = rows.in_bulk(list(page.object_list))
         shown = [found[key] for key in page.object_list if key in found]
     else:
@@ -85,6 +85,7 @@ def collection(request: HttpRequest, slug: str) -> HttpResponse:
         "filtered": bool(words or status),
         "manages": policy.managed_collections(person).filter(pk=row.pk).exists(),
         "grants_here": policy.grantable_collections(person).filter(pk=row.pk).exists(),
+        "guards_here": has_duty(person, Duty.MANAGE_PRIVACY),
         "readers": _readers(row),
         "curators": _curators(row),
         "form": UploadForm(),
@@ -120,6 +121,7 @@ def bulk(request: HttpRequest, slug: str) -> HttpResponse:
     person = actor(request)
     row = policy.get_managed_collection(person, slug)
     chosen = list(policy.managed_documents(person).filter(collection=row, pk__in=_ids(request)))
+    personal.veil(person, chosen)
     action = request.POST.get("action", "")
     if not chosen:
         messages.error(request, gettext("Tick at least one document."))

@@ -34,6 +34,17 @@ ERRORS = (
     ),
     gettext_noop("Give the reason in at least 10 characters."),
     gettext_noop("Use at least 10 characters."),
+    gettext_noop("The policy of this collection does not let your role reveal values."),
+    gettext_noop(
+        "Originals and pictures of this collection are not offered to your role: personal data in them cannot be "
+        "masked. Read the text of its pages."
+    ),
+    gettext_noop("The policy cannot be used."),
+    gettext_noop("The dictionary cannot be used."),
+    gettext_noop("Say in a few words why the value is needed."),
+    gettext_noop("This pseudonym does not stand in this document."),
+    gettext_noop("Name a class in capital letters and underscores, 2 to 20 of them."),
+    gettext_noop("A term has at least two characters."),
     gettext_noop("Say why it must be kept."),
     gettext_noop("There is nothing of that name to keep."),
     gettext_noop("Say why it need not be kept any longer."),
@@ -180,6 +191,10 @@ AUDIT_CATALOGUE = (
     gettext_noop("Model installed or chosen"),
     gettext_noop("Setting changed"),
     gettext_noop("Keys wrapped anew under a new master key"),
+    gettext_noop("Policy on personal data changed"),
+    gettext_noop("Dictionary of personal data changed"),
+    gettext_noop("Pseudonym turned back"),
+    gettext_noop("Map of personal data exported"),
     gettext_noop("Legal hold placed"),
     gettext_noop("Lifting of a legal hold asked for"),
     gettext_noop("Legal hold lifted"),

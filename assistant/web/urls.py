@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, register_converter
 from django.urls.converters import StringConverter
 
-from . import account, asking, auditing, document, holding, library, operations, people, quality, reviewing
+from . import account, asking, auditing, document, holding, library, operations, people, privacy, quality, reviewing
 from .errors import View, guarded
 
 app_name = "web"
@@ -48,6 +48,7 @@ urlpatterns = [
     _page("documents/<uuid:document_id>/pages/<int:number>/", document.page, "document-page"),
     _page("documents/<uuid:document_id>/pages/<int:number>/picture/", document.picture, "document-picture"),
     _page("documents/<uuid:document_id>/file/", document.original, "document-file"),
+    _page("documents/<uuid:document_id>/reveal/", document.reveal, "document-reveal"),
     _page("documents/<uuid:document_id>/details/", document.details, "document-details"),
     _page("documents/<uuid:document_id>/version/", document.new_version, "document-version"),
     _page("documents/<uuid:document_id>/move/", document.move, "document-move"),
@@ -58,6 +59,10 @@ urlpatterns = [
     _page("documents/<uuid:document_id>/access/", document.access, "document-access"),
     _page("documents/<uuid:document_id>/access/lift/", document.unrestrict, "document-unrestrict"),
     _page("documents/<uuid:document_id>/access/<grant:grant>/revoke/", document.revoke, "document-revoke"),
+    _page("library/<slug:slug>/personal-data/", privacy.collection, "collection-privacy"),
+    _page("personal-data/", privacy.corpus, "personal-data"),
+    _page("personal-data/export/", privacy.export, "personal-data-export"),
+    _page("personal-data/dictionary/", privacy.dictionary, "personal-data-dictionary"),
     _page("people/", people.people, "people"),
     _page("people/new/", people.new_person, "person-new"),
     _page("people/<int:user_id>/", people.person, "person"),

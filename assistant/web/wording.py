@@ -64,6 +64,28 @@ TOKEN_SCOPE_WORDS: dict[str, Any] = {
     "audit": _("Read the audit log"),
 }
 
+TREATMENT_WORDS: dict[str, Any] = {
+    "show": _("Show the values"),
+    "pseudonymise": _("Pseudonyms in place of the values"),
+    "mask": _("Mask the values"),
+    "refuse": _("Leave out what holds values"),
+}
+
+PERSONAL_DATA_WORDS: dict[str, Any] = {
+    "EMAIL": _("E-mail addresses"),
+    "PHONE": _("Telephone numbers"),
+    "CARD": _("Payment cards"),
+    "IBAN": _("Bank accounts (IBAN)"),
+    "IP": _("IP addresses"),
+    "SSN": _("US social security numbers"),
+    "PASSPORT": _("Passport numbers"),
+    "CN_ID": _("Chinese identity numbers"),
+    "CN_MOBILE": _("Chinese mobile numbers"),
+    "CN_USCC": _("Chinese credit codes of organisations"),
+    "CN_BANK_CARD": _("Chinese bank cards"),
+    "CN_PLATE": _("Chinese number plates"),
+}
+
 _PARTS: dict[str, Any] = {
     "database": _("Database"),
     "redis": "Redis",

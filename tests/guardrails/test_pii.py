@@ -199,3 +199,23 @@ def test_work_grows_with_the_text_and_not_with_its_square(recognizer):
         short, long = (unit * 6_000)[:6_000], (unit * 48_000)[:48_000]
         grown = min(_work(recognize, long) / max(_work(recognize, short), 1e-3) for _ in range(2))
         assert grown < 32, unit
+
+
+@given(st.lists(st.integers(1, 9), max_size=30))
+def test_a_pseudonym_is_turned_back_however_a_stream_cuts_it(cuts):
+    table = {"⟨CARD-0123456789⟩": "4111 1111 1111 1111"}
+    text = "Pay to ⟨CARD-0123456789⟩, not ⟨CARD-9876543210⟩ or ⟨this⟩ or ⟨CARD-01"
+    restorer, parts, at = masking.Restorer(table), [], 0
+    for size in cuts:
+        parts.append(restorer.feed(text[at : at + size]))
+        at += size
+    parts += [restorer.feed(text[at:]), restorer.end()]
+    assert "".join(parts) == masking.restore(text, table)
+    assert not any("⟨CARD-0123456789" in part for part in parts)
+
+
+def test_a_pseudonym_is_the_same_however_the_value_is_written():
+    names = {masking.pseudonym(value, "CARD", key=b"k") for value in ("4111 1111", "4111-1111", "４１１１１１１１")}
+    assert len(names) == 1
+    assert masking.pseudonym("a.b@c.de", "EMAIL", key=b"k") != masking.pseudonym("ab@c.de", "EMAIL", key=b"k")
+    assert masking.coarse("to ⟨CARD-0123456789⟩") == "to ⟨CARD⟩"

@@ -57,6 +57,11 @@ MATRIX: dict[str, Row] = {
     "document-page": Row(READERS, args=("document", "number")),
     "document-picture": Row("", args=("document", "number")),  # a text has no picture
     "document-file": Row(READERS, args=("document",)),
+    "document-reveal": Row(READERS, method="post", args=("document",), status=400),  # nothing was typed: told
+    "collection-privacy": Row(ADMINISTRATOR, refused=403, args=("slug",)),
+    "personal-data": Row("auditor administrator", refused=403),
+    "personal-data-export": Row("auditor administrator", refused=403),
+    "personal-data-dictionary": Row(ADMINISTRATOR, refused=403),
     "document-details": Row(CURATORS, args=("document",)),
     "document-version": Row(CURATORS, args=("document",)),
     "document-move": Row("", method="post", args=("document",)),  # to nowhere

@@ -17,7 +17,17 @@ from .access import (
 )
 from .asking import SearchResult, search
 from .collections import create_collection, delete_collection, update_collection
+from .corpus import CollectionCounts, DocumentCounts, PersonalDataMap, export_personal_data_map, personal_data_map
 from .lifecycle import UNCHANGED, cancel, delete, move, release, retry, update_document
+from .privacy import (
+    may_reveal,
+    personal_data_classes,
+    personal_data_dictionary,
+    personal_data_policy,
+    reveal_pseudonym,
+    set_personal_data_dictionary,
+    set_personal_data_policy,
+)
 from .reading import (
     WIDTHS,
     Original,
@@ -38,8 +48,11 @@ __all__ = [
     "UNCHANGED",
     "WIDTHS",
     "AccessLine",
+    "CollectionCounts",
+    "DocumentCounts",
     "Original",
     "PageView",
+    "PersonalDataMap",
     "Picture",
     "Principal",
     "Reason",
@@ -54,18 +67,27 @@ __all__ = [
     "delete_collection",
     "document_grants",
     "documents",
+    "export_personal_data_map",
     "grant_collection",
     "grant_document",
+    "may_reveal",
     "move",
     "open_original",
     "page",
     "page_picture",
+    "personal_data_classes",
+    "personal_data_dictionary",
+    "personal_data_map",
+    "personal_data_policy",
     "release",
     "replace",
     "retry",
+    "reveal_pseudonym",
     "revoke_collection",
     "revoke_document",
     "search",
+    "set_personal_data_dictionary",
+    "set_personal_data_policy",
     "state",
     "states",
     "unrestrict_document",

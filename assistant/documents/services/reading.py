@@ -23,9 +23,9 @@ from django.db.models import QuerySet
 
 from assistant.accounts.models import User
 from assistant.audit import services as audit
-from assistant.documents import policy, storage
+from assistant.documents import personal, policy, storage
 from assistant.documents.models import Document, DocumentVersion, Page, Status
-from assistant.errors import Invalid, NotFound, Unavailable
+from assistant.errors import Invalid, NotFound, PermissionRefused, Unavailable
 from assistant.vault import ring
 from assistant.vault.errors import KeyDestroyed
 from retrieval.errors import ParseError
@@ -33,6 +33,7 @@ from retrieval.parsing import Limits, can_render, render_page
 from retrieval.schema import ParsedPage, TextBox
 
 from .access import document_target
+from .privacy import may_reveal
 
 WIDTHS = (400, 800, 1200, 1600)  # pixels; a closed list keeps the cache small
 _LIMITS = Limits(seconds=30.0, cpu_seconds=30, memory_bytes=2048 * 2**20)
@@ -59,6 +60,7 @@ class State:
     warnings: tuple[str, ...] = ()
     hidden_text: tuple[dict[str, Any], ...] = ()
     manages: bool = False
+    withheld: bool = False  # original and pictures, for the personal data that may be in them
     ahead: int = 0  # files that are waiting and were sent before this one; 0 unless it is waiting itself
 
 
@@ -84,6 +86,9 @@ class PageView:
     ocr: bool
     has_picture: bool
     suspicious: bool  # something on it reads like an instruction to the assistant
+    shown: personal.Shown  # `text`, with its places in the page's own
+    withheld: str = ""  # for personal data: "picture" (the original too), or "text" as well
+    reveals: bool = False  # the person may turn pseudonyms back, with a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +109,18 @@ def documents(*, actor: User, collection: str | None = None) -> QuerySet[Documen
     return found.select_related("collection", "scope", "owner", "current").prefetch_related("versions")
 
 
-def arranged(rows: QuerySet[Document], *, words: str = "", by: str = "title") -> list[uuid.UUID]:
+def arranged(*, actor: User, rows: QuerySet[Document], words: str = "", by: str = "title") -> list[uuid.UUID]:
     """The rows' ids, in order: `by` is title, type (then title) or updated, with "-" for the reverse; with `words` only
-    those whose title holds them. Titles are sealed, so the order is made here and not by the database."""
-    found = rows.order_by("pk").values_list("pk", "title", "current__media_type", "updated_at")
+    those whose title, as the person may see it, holds them. Titles are sealed, so the order is made here and not by the
+    database."""
     ring.load("document", rows.order_by().values_list("pk", flat=True))
+    rules = personal.rules(actor)
+    found = [
+        (pk, personal.label(title, rules.of(place)), kind, changed)
+        for pk, title, place, kind, changed in rows.order_by("pk").values_list(
+            "pk", "title", "collection", "current__media_type", "updated_at"
+        )
+    ]
     wanted = words.casefold()
     kept = [row for row in found if wanted in row[1].casefold()]
     order: dict[str, Callable[[Any], Any]] = {
@@ -125,7 +137,9 @@ def states(*, actor: User, documents: Iterable[Document], hidden: bool = False) 
     readers cannot see, for managers, after the viewing is on record. Raises AuditUnavailable."""
     rows = list(documents)
     managed = set(policy.managed_documents(actor).filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
-    found = [(row, _state(row, managed)) for row in rows]
+    personal.veil(actor, rows)
+    rules = personal.rules(actor)
+    found = [(row, _state(row, managed, rules.of(row.collection_id))) for row in rows]
     if not hidden:
         found = [(row, replace(state, hidden_text=())) for row, state in found]
     elif shown := [row.pk for row, state in found if state.hidden_text]:
@@ -151,6 +165,7 @@ def state(*, actor: User, document: Document, hidden: bool = False) -> State:
 def open_original(*, actor: User, document: Document, version: int | None = None) -> Original:
     """The uploaded file, after the download is on record. Raises NotFound."""
     row, chosen = _open(actor, document, version)
+    _check_whole(actor, row)
     detail = {"version": chosen.number, "sha256": chosen.sha256}
     audit.record(action="document.downloaded", target=document_target(row.pk), detail=detail)
     try:
@@ -165,17 +180,23 @@ def page(*, actor: User, document: Document, number: int, version: int | None = 
     row, chosen = _open(actor, document, version)
     found = _page(chosen, number)
     _viewed(row, chosen, number, picture=False)
+    rule = personal.rules(actor).of(row.collection_id)
+    shown = personal.treated(found.text, rule)
+    refused = rule.treatment == personal.Treatment.REFUSE and bool(shown.edits)
     return PageView(
         document=row,
         version=chosen.number,
         current=chosen.pk == row.current_id,
         number=number,
         pages=chosen.pages.count(),
-        label=found.label,
-        text=found.text,
+        label=personal.label(found.label, rule),
+        text="" if refused else shown.text,
         ocr=found.ocr,
-        has_picture=can_render(chosen.media_type),
         suspicious=chosen.status == Status.QUARANTINED or policy.suspicious(chosen.chunks.filter(page=number)).exists(),
+        has_picture=rule.shows and can_render(chosen.media_type),
+        shown=personal.Shown("") if refused else shown,
+        withheld="text" if refused else "" if rule.shows else "picture",
+        reveals=may_reveal(rule),
     )
 
 
@@ -197,19 +218,32 @@ def page_picture(
         raise Invalid("Too many or too long quotes.", fields={"quote": ["At most 20 quotes of 4000 characters."]})
     row, chosen = _open(actor, document, version)
     found = _page(chosen, number)
+    _check_whole(actor, row)
     if not can_render(chosen.media_type):
         raise NotFound
     _viewed(row, chosen, number, picture=True)
     return _drawn(row, chosen, found, width, quotes)
 
 
-def _state(row: Document, managed: Container[uuid.UUID]) -> State:
+def _check_whole(actor: User, row: Document) -> None:
+    """What cannot be masked is not given. Whether this document holds personal data is not asked: recognisers read
+    text, and a picture may hold more. Raises PermissionRefused."""
+    if not personal.rules(actor).of(row.collection_id).shows:
+        raise PermissionRefused(
+            "Originals and pictures of this collection are not offered to your role: personal data in them cannot be "
+            "masked. Read the text of its pages.",
+            code="personal_data",
+        )
+
+
+def _state(row: Document, managed: Container[uuid.UUID], rule: personal.Rule) -> State:
     manages = row.pk in managed
     shown = row.latest if manages or row.current is None else row.current
     common: dict[str, Any] = {
         "status": shown.status,
         "version": shown.number,
-        "filename": shown.filename,
+        "filename": personal.label(shown.filename, rule),
+        "withheld": not rule.shows,
         "media_type": shown.media_type,
         "size": shown.size,
         "uploaded_at": shown.created_at,
@@ -227,7 +261,7 @@ def _state(row: Document, managed: Container[uuid.UUID]) -> State:
         error=shown.error,
         attempt=shown.attempt,
         warnings=tuple(shown.warnings),
-        hidden_text=tuple(shown.hidden_text),
+        hidden_text=tuple({**item, "text": personal.label(item["text"], rule)} for item in shown.hidden_text),
     )
 
 

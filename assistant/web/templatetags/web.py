@@ -31,6 +31,7 @@ _PAGES = (
     ("web:quality", _("Quality"), Duty.MANAGE_MODELS, ("quality-",)),
     ("web:health", _("Health"), Duty.MANAGE_MODELS, ()),
     ("web:audit", _("Audit"), Duty.REVIEW_AUDIT, ("audit-",)),
+    ("web:personal-data", _("Personal data"), Duty.REVIEW_PERSONAL_DATA, ("personal-data-",)),
 )
 
 
@@ -64,6 +65,12 @@ def opened_texts(context: Context) -> int:
         return two_people.unread(actor=user)
     except DatabaseError:  # the page that says so must not fail for the same reason
         return 0
+
+
+@register.filter
+def personal_data_words(name: str) -> str:
+    """The class in words; a customer's own class by its name."""
+    return str(wording.PERSONAL_DATA_WORDS.get(name, name))
 
 
 @register.simple_tag
