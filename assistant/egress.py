@@ -48,7 +48,7 @@ def install(hosts: Iterable[str | None], *, record: Path | None = None) -> None:
 
 
 def allow_also(host: str) -> None:
-    """One more host for the rest of this process. Only `manage.py models pull` calls it, for what it is to fetch."""
+    """One more host for the rest of this process. Only `models pull` and `models install` do so, for themselves."""
     global _allowed_hosts
     if host.lower() not in _allowed_hosts:
         logger.warning("connections to %s are allowed in this process from now on", host)

@@ -373,7 +373,9 @@ DEMO = env_bool("DEMO", True)  # load the demo company when the database is empt
 # Answers
 # extractive; transformers or gguf (MODEL on this machine); remote (REMOTE_URL); auto: what MODEL is, when it is set
 ENGINE = env("ENGINE", "extractive")
-MODEL = env("MODEL")  # a name from `manage.py models list`
+# A name from `manage.py models list`; for `make up` also OWNER/NAME at MODEL_HUB, of which REVISION may pin a commit.
+MODEL = env("MODEL")
+REVISION = env("REVISION")
 QUANTIZATION = env("QUANTIZATION", "auto")  # auto: as MODEL is stored; a recipe: refused unless it is stored so
 # What a quantized model may lose against the unquantized one, unless the command says otherwise.
 MAX_PERPLEXITY_LOSS = env_share("MAX_PERPLEXITY_LOSS", 0.1, most=10)  # relative rise of the perplexity

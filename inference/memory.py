@@ -53,6 +53,7 @@ class Peak:
             cuda.reset_peak_memory_stats(self._cuda)
             self._before = cuda.memory_allocated(self._cuda)
         else:
+            give_back()  # else what was freed before is filled first, and not counted
             _CLEAR.write_text("5", encoding="ascii")  # see proc(5): resets the high-water mark
             self._before = resident_bytes()
         return self
@@ -65,4 +66,4 @@ class Peak:
 
             self.bytes = cuda.max_memory_allocated(self._cuda) - self._before
         else:
-            self.bytes = resident_bytes("VmHWM") - self._before
+            self.bytes = max(0, resident_bytes("VmHWM") - self._before)

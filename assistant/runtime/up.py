@@ -83,6 +83,7 @@ def run(*, host: str, port: int) -> int:
     call_command("vault", "seal", stdout=io.StringIO())  # originals from before the vault; nothing to do afterwards
     call_command("collectstatic", interactive=False, verbosity=0)
     connections.close_all()
+    install_model()
     configuration = processes.write_configuration(processes.all_processes(host=host, port=port))
     supervisor = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
@@ -107,6 +108,23 @@ def run(*, host: str, port: int) -> int:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         _end(supervisor)
+
+
+def install_model() -> None:
+    """MODEL=OWNER/NAME: have that model pulled, checked, quantized and activated before anything starts, in a process
+    of its own that gives its memory back. A name without a slash is an installed model and the workers' business.
+
+    Raises CannotStart.
+    """
+    if "/" not in settings.MODEL:
+        return
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "models", "install", settings.MODEL]
+    if settings.REVISION:
+        command += ["--revision", settings.REVISION]
+    if subprocess.run(command, check=False).returncode:  # noqa: S603
+        raise CannotStart(
+            f"{settings.MODEL} could not be installed (see above). Without a model: make up; answers are quotations."
+        )
 
 
 def _end(supervisor: subprocess.Popen[bytes]) -> None:

@@ -63,6 +63,28 @@ def pull(
             _fetch(client, f"{hub}/{repository}/resolve/{revision}/{quote(path)}", target, path, allow, told)
 
 
+def current_revision(repository: str, *, allow: Callable[[str], None], hub: str = HUB) -> str:
+    """The commit that the repository's main branch is at now, to be pinned. Raises as `pull`."""
+    if not _REPOSITORY.fullmatch(repository):
+        raise ValueError(f"a repository is named OWNER/NAME, not {repository!r}")
+    _check_address(hub)
+    timeout = httpx.Timeout(60.0, connect=10.0)
+    with httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False) as client:
+        found = str(_get_json(client, f"{hub}/api/models/{repository}/revision/main", allow).get("sha", ""))
+    if not _REVISION.fullmatch(found):
+        raise EngineUnavailable("The hub names no commit for that model.", hint="Give one with --revision.")
+    return found
+
+
+def licence_of(folder: Path) -> str:
+    """What the head of a model card (README.md) names as the licence; empty when there is none."""
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    head = text.partition("\n---")[0] if text.startswith("---") else ""
+    named = re.search(r"^license(?:_name)?:\s*[\"']?([\w.+-]{1,60})", head, re.MULTILINE)
+    return named[1] if named else ""
+
+
 def _wanted(path: str) -> bool:
     pure = PurePosixPath(path)
     if pure.is_absolute() or any(part.startswith(".") for part in pure.parts):

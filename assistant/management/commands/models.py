@@ -1,10 +1,10 @@
-"""The language models of this machine: manage.py models list | pull | import | verify | quantize | activate |
-deactivate | evaluate | benchmark | remove, and the workbench: questions | distil | prune | finetune | reproduce."""
+"""The language models of this machine: manage.py models list | pull | install | import | verify | quantize | activate |
+deactivate | evaluate | benchmark | remove, and the workbench: questions | distil | prune | finetune | reproduce. Only
+pull and install open a connection to the outside."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from argparse import REMAINDER, ArgumentParser
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from assistant import activation, egress, engines, observability, quantizing
+from assistant import activation, egress, engines, installing, observability, quantizing
 from assistant.audit import services as audit
 from assistant.chat.evaluation import People
 from assistant.errors import AssistantError
@@ -26,7 +26,7 @@ from inference.store import Limits, Manifest, pulling
 
 
 class Command(BaseCommand):
-    help = "The language models of this machine. Only pull opens a connection outside; import reads files."
+    help = "The language models of this machine. Only pull and install open a connection outside; import reads files."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="do", required=True)
@@ -46,6 +46,10 @@ class Command(BaseCommand):
         pull.add_argument(
             "--bundle", type=Path, help="only write the files here, for import on a machine without a network"
         )
+        install = actions.add_parser("install", help="pull, check, quantize as suits this machine, and activate")
+        install.add_argument("repository", help="OWNER/NAME")
+        install.add_argument("--revision", default="", help="the 40 digits of a commit; else the present one, pinned")
+        install.add_argument("--hub", default=settings.MODEL_HUB)
         self._add_quantize(actions.add_parser("quantize", help="write a quantized copy, if it passes its quality gate"))
         activating = actions.add_parser("activate", help="let this model answer; running workers change to it")
         activating.add_argument("name")
@@ -164,32 +168,24 @@ class Command(BaseCommand):
         self.stdout.write(f"{manifest.name}: {len(manifest.files)} files as imported.")
 
     def _pull(self, options: dict[str, Any]) -> None:
-        repository, revision = options["repository"], options["revision"]
-        name = options["name"] or repository.partition("/")[2]
-        settings.MODELS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=settings.MODELS_DIR, prefix=".pull-") as temporary:
-            into = options["bundle"] or Path(temporary)
-            pulling.pull(
-                repository,
-                revision=revision,
-                into=into,
-                hub=options["hub"].rstrip("/"),
-                allow=egress.allow_also,
-                told=self._told,
-            )
-            if options["bundle"]:
-                self.stdout.write(f"{into} holds {repository} at {revision}; import it where it is needed.")
-                return
-            manifest = engines.store().import_path(
-                into,
-                name=name,
-                licence=options["licence"],
-                revision=revision,
-                origin=f"{options['hub']}/{repository}",
-                imported_by="command",
-            )
-        self._record("pulled", manifest)
-        self._line(manifest)
+        repository, revision, hub = options["repository"], options["revision"], options["hub"].rstrip("/")
+        if bundle := options["bundle"]:
+            pulling.pull(repository, revision=revision, into=bundle, hub=hub, allow=egress.allow_also, told=self._told)
+            self.stdout.write(f"{bundle} holds {repository} at {revision}; import it where it is needed.")
+            return
+        licence, name = options["licence"], options["name"] or ""
+        self._line(installing.pull(repository, revision=revision, hub=hub, name=name, licence=licence, told=self._told))
+
+    def _install(self, options: dict[str, Any]) -> None:
+        row = installing.install(
+            options["repository"],
+            revision=options["revision"],
+            hub=options["hub"].rstrip("/"),
+            say=self.stdout.write,
+            told=self._told,
+            step=self._step,
+        )
+        self.stdout.write(f"{row.name} answers as soon as the workers have loaded it.")
 
     def _told(self, path: str, done: int, total: int) -> None:
         if done == total:
