@@ -17,6 +17,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from assistant import rates
+from assistant.audit import syslog
+from assistant.errors import Invalid
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
 ENGINES = {"extractive", "auto", "transformers", "gguf", "remote"}
@@ -26,7 +28,7 @@ QUANTIZATIONS = {"auto", "none", "int8", "nf4", "dynamic8"}
 @register(Tags.security)
 def check_settings(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
     """All findings about the settings in force."""
-    return [*_site(), *_secrets(), *_redis(), *_data(), *_libraries()]
+    return [*_site(), *_secrets(), *_redis(), *_data(), *_libraries(), *_collector()]
 
 
 def refuse_unsafe_start() -> None:
@@ -145,3 +147,11 @@ def _libraries() -> Iterator[CheckMessage]:
             hint="pip uninstall kernels",
             id="assistant.E010",
         )
+
+
+def _collector() -> Iterator[CheckMessage]:
+    if settings.AUDIT_SYSLOG:
+        try:
+            syslog.parse(settings.AUDIT_SYSLOG)
+        except Invalid as error:
+            yield Error(f"AUDIT_SYSLOG: {error.detail}", hint="For example udp://10.0.0.5:514.", id="assistant.E016")

@@ -123,6 +123,9 @@ VAULT_KEY_PREVIOUS = env_or_file("VAULT_KEY_PREVIOUS")  # the one before, until 
 if not VAULT_KEY:
     env_secret("VAULT_KEY")  # read anew by assistant.vault.master, since a rotation replaces it
 AUDIT_KEY = env_secret("AUDIT_KEY")  # MAC over audit events and encryption of audited texts
+# A log collector inside the network that gets every event as CEF: udp://HOST:514, tcp://HOST:601 or unix:///PATH;
+# empty: none. Its host is allowed through the egress guard.
+AUDIT_SYSLOG = env("AUDIT_SYSLOG")
 AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 400, minimum=184)  # the database's triggers keep 184 as well
 SITE_URL = env("SITE_URL", "http://127.0.0.1:8000")
 HTTPS = SITE_URL.startswith("https://")
@@ -242,6 +245,7 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "record-denials": {"task": "assistant.audit.tasks.denials", "schedule": 30.0},
     "sweep-models": {"task": "assistant.tasks.sweep", "schedule": 30.0},
     "look-at-quality": {"task": "assistant.quality.tasks.look", "schedule": 60.0},
+    "forward-audit": {"task": "assistant.audit.tasks.forward", "schedule": 10.0},
     "audit-checkpoint": {"task": "assistant.audit.tasks.checkpoint", "schedule": 60.0},
 }
 for _entry in CELERY_BEAT_SCHEDULE.values():
@@ -406,7 +410,11 @@ ANSWER_DEADLINE_SECONDS = env_int("ANSWER_DEADLINE_SECONDS", 120, minimum=5)
 # Python code of this process may connect to this machine and to these hosts, nowhere else.
 EGRESS_ALLOW = env_list("EGRESS_ALLOW")
 egress.install(
-    [DATABASES["default"]["HOST"], urlsplit(REDIS_URL).hostname, urlsplit(REMOTE_URL).hostname, *EGRESS_ALLOW],
+    [
+        DATABASES["default"]["HOST"],
+        *(urlsplit(address).hostname for address in (REDIS_URL, REMOTE_URL, AUDIT_SYSLOG)),
+        *EGRESS_ALLOW,
+    ],
     record=DATA_DIR / "run" / "egress-refused.jsonl",
 )
 METRICS_CLIENTS = env_list("METRICS_CLIENTS", "127.0.0.0/8,::1/128")

@@ -21,8 +21,8 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from assistant.accounts import review, two_people
 from assistant.accounts import services as accounts
-from assistant.accounts import two_people
 from assistant.accounts.models import Membership, Team, User
 from assistant.audit import coverage
 from assistant.audit import services as audit
@@ -103,6 +103,12 @@ ROWS = [
         Row(f"api-audit-permit-{verb}", AUDIT, DUTY, "post", {"permit_id": "permit"})
         for verb in ("text", "prune")  # each for the one who asked: 404 for other reviewers
     ),
+    Row("api-audit-queries", AUDIT, DUTY),
+    Row("api-audit-queries", AUDIT, DUTY, "post", body={"name": "Refusals", "query": "outcome=refused"}),
+    Row("api-audit-query", AUDIT, DUTY, "delete", {"query_id": "query"}),  # the auditor's own
+    Row("api-audit-segments", AUDIT, DUTY),
+    Row("api-audit-replay", AUDIT, DUTY, values={"answer_id": "answer"}),
+    Row("api-audit-replay", AUDIT, DUTY, "post", {"answer_id": "answer"}),
     Row("api-openings", SIGNED_IN),
     Row("api-holds", AUDIT, DUTY),
     Row("api-holds", AUDIT, DUTY, "post", body=HOLD),
@@ -231,6 +237,11 @@ ROWS = [
     *(Row(name, AUDIT, DUTY) for name in ("audit-sights", "audit-digest", "audit-permits")),
     Row("audit-permit-decide", AUDIT, DUTY, "post", {"permit_id": "permit"}),
     Row("audit-permit-open", AUDIT, DUTY, "post", {"permit_id": "permit"}),  # for the one who asked
+    Row("audit-permit-prune", AUDIT, DUTY, "post", {"permit_id": "permit"}),  # for the one who asked
+    *(Row(name, AUDIT, DUTY, method) for name in ("audit-queries", "audit-pruning") for method in ("get", "post")),
+    Row("audit-query-remove", AUDIT, DUTY, "post", {"query_id": "query"}),  # the auditor's own
+    Row("audit-replay", AUDIT, DUTY, values={"answer_id": "answer"}),
+    Row("audit-replay", AUDIT, DUTY, "post", {"answer_id": "answer"}),
     Row("openings", SIGNED_IN),
     Row("holds", AUDIT, DUTY),
     Row("holds", AUDIT, DUTY, "post", body=HOLD),
@@ -300,6 +311,8 @@ def world(people, tmp_path) -> SimpleNamespace:
     # Held is what nothing here erases: another collection.
     services.create_collection(actor=boss, slug="held", name="Held")
     hold = holds.place(actor=boss, kind="collection", target="held", reason=HOLD["reason"])
+    audit.record(action="answer.shown", target=("answer", str(answer.pk)), detail={"outcome": "answered"})
+    query = review.save(actor=people.auditor, name="Mine", query="outcome=failed")
     originals = tmp_path / "originals"
     shutil.copytree(settings.UPLOADS_DIR, originals)
     return SimpleNamespace(
@@ -324,6 +337,7 @@ def world(people, tmp_path) -> SimpleNamespace:
         permit=permit.pk,
         run=quality.begin(Why.HAND).pk,
         hold=hold.pk,
+        query=query.pk,
         originals=originals,
     )
 
@@ -413,7 +427,9 @@ def _may_be_absent(row: Row) -> bool:
             "api-audit-permit-text",
             "api-audit-permit-prune",
             "audit-permit-open",
+            "audit-permit-prune",
         ),  # for the one who asked, and of that kind
+        *("api-audit-query", "audit-query-remove"),  # each reviewer has their own
     }
 
 

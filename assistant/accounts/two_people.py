@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from assistant.audit import keys, retention
 from assistant.audit import services as audit
-from assistant.audit.models import AuditContent, AuditEvent, AuditPermit, PermitKind
+from assistant.audit.models import AuditContent, AuditEvent, AuditPermit, AuditSegment, PermitKind
 from assistant.errors import Conflict, Invalid, SecondPerson
 from assistant.guardrails import sanitize
 
@@ -35,6 +35,14 @@ def permits(*, actor: User) -> QuerySet[AuditPermit]:
     require(actor, Duty.REVIEW_AUDIT)
     audit.record(action="audit.viewed", detail={"permits": True})
     return AuditPermit.objects.all()
+
+
+def prunable(*, actor: User) -> list[AuditSegment]:
+    """Sealed segments whose time is over, oldest first; looking is recorded. Raises PermissionRefused,
+    AuditUnavailable."""
+    require(actor, Duty.REVIEW_AUDIT)
+    audit.record(action="audit.viewed", detail={"segments": True})
+    return retention.prunable()
 
 
 def ask_to_open(*, actor: User, seq: int, reason: str) -> AuditPermit:

@@ -18,6 +18,7 @@ from .base import View
 from .forms import VERSION, number_in
 
 _QUOTE = OpenApiParameter("quote", str, many=True, description="Words to find on the page.")
+_LOOK = OpenApiParameter("look", str, description="From the page's `picture` address: one look is recorded once.")
 _WIDTH = OpenApiParameter("width", int, enum=list(services.WIDTHS))
 
 
@@ -62,7 +63,7 @@ class PageView(View):
         """The text of a page, and the address of its picture where there is one."""
         row = policy.get_visible_document(self.actor, document)
         view = services.page(actor=self.actor, document=row, number=number, version=number_in(request, "version"))
-        picture = reverse("api-page-picture", args=[row.pk, number]) + f"?version={view.version}"
+        picture = reverse("api-page-picture", args=[row.pk, number]) + f"?version={view.version}&look={view.look}"
         body = {
             "document": row.pk,
             "title": row.title,
@@ -80,7 +81,7 @@ class PageView(View):
 
 
 class PagePictureView(View):
-    @extend_schema(parameters=[VERSION, _WIDTH], responses={(200, "image/png"): OpenApiTypes.BINARY})
+    @extend_schema(parameters=[VERSION, _WIDTH, _LOOK], responses={(200, "image/png"): OpenApiTypes.BINARY})
     def get(self, request: Request, document: UUID, number: int) -> HttpResponse:
         """The page drawn, as PNG."""
         picture = _picture(self, request, document, number, quotes=[])
@@ -88,7 +89,7 @@ class PagePictureView(View):
 
 
 class PageRectanglesView(View):
-    @extend_schema(parameters=[VERSION, _WIDTH, _QUOTE], responses=RectanglesSerializer)
+    @extend_schema(parameters=[VERSION, _WIDTH, _QUOTE, _LOOK], responses=RectanglesSerializer)
     def get(self, request: Request, document: UUID, number: int) -> Response:
         """Where each quote stands on the page's picture: rectangles [x0, y0, x1, y1] in fractions of the page."""
         quotes = request.query_params.getlist("quote")
@@ -105,6 +106,7 @@ def _picture(view: View, request: Request, document: UUID, number: int, *, quote
         number=number,
         version=number_in(request, "version"),
         width=number_in(request, "width") or 1200,
+        look=request.query_params.get("look", ""),
         quotes=quotes,
     )
 

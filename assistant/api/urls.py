@@ -5,10 +5,37 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from . import accounts, audit, chat, collections, documents, holds, openai, pages, permits, privacy, quality, search
+from . import (
+    accounts,
+    audit,
+    chat,
+    collections,
+    documents,
+    holds,
+    openai,
+    pages,
+    permits,
+    privacy,
+    quality,
+    reviewing,
+    search,
+)
 
 v1: list[URLPattern | URLResolver] = [path("schema/", SpectacularAPIView.as_view(), name="schema")]
-for _room in (accounts, audit, chat, collections, documents, holds, pages, permits, privacy, quality, search):
+for _room in (
+    accounts,
+    audit,
+    chat,
+    collections,
+    documents,
+    holds,
+    pages,
+    permits,
+    privacy,
+    quality,
+    reviewing,
+    search,
+):
     v1 += _room.urlpatterns
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 9
+VERSION = 10
 PINNED = {
     3: "38bf75a3bb37dfa5cd325852c20a4a4a8335fb40a92d5eb9b6dca3cac677f08a",
     4: "96887b3e08be4b7ee8e968472d55cc56d089731ff59dc68aeacbba76026e7d0d",
@@ -19,6 +19,7 @@ PINNED = {
     7: "00e395ca7e9a2b47640772458cc9ac7af44ca65dd234f266ab0005eb2cf180fb",
     8: "6d5bcc1cd9ce3770b8b31bcca4398772e43f80685dce446d5be4156ed0c2aedf",
     9: "a3f07a408e8b0c951a9f275eda103a26d5b6fcd24cd982f2cc671d27c7817e12",
+    10: "ff9e35dc9ba94f48687ce4c2b06bb852cf84f2bfafc8bb75099a76c4825ab598",
 }
 OUTCOMES = ("intent", "success", "refused", "failed")
 
@@ -109,6 +110,7 @@ egress.refused              9 Connection to the outside refused
 audit.viewed                3 Audit log viewed
 audit.verified              3 Audit log verified
 audit.exported              5 Audit log exported
+audit.forwarding            6 Forwarding of the audit log to a collector
 audit.opening_asked         7 Opening of an audited text asked for
 audit.opening_approved      8 Opening of an audited text approved
 audit.opening_declined      5 Opening of an audited text declined

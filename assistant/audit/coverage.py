@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from . import catalogue
 
 REASONS = {
-    "own": "the person's own account, tokens, settings or list of conversations; no document's text",
+    "own": "the person's own account, tokens, settings, saved searches or list of conversations; no document's text",
     "names": "names and states of what the person may open; opening it is recorded",
     "duty": "people, teams, rights, holds, models or health, shown to whose duty they are; changes are recorded",
     "form": "a page with a form; what is sent with it is recorded",
@@ -56,6 +56,10 @@ api-audit-permit-decision permit
         POST=audit.opening_approved,audit.opening_declined,audit.pruning_approved,audit.pruning_declined
 api-audit-permit-text permit      POST=audit.content_opened
 api-audit-permit-prune permit     POST=audit.pruned
+api-audit-queries audit           GET=-own POST=audit.query_saved
+api-audit-query audit             DELETE=audit.query_removed
+api-audit-segments audit          GET=audit.viewed
+api-audit-replay answer           GET=audit.viewed POST=answer.replayed,audit.viewed
 api-openings person               GET=-own
 api-holds hold                    GET=-duty POST=hold.placed
 api-hold-ask hold                 POST=hold.lift_asked
@@ -181,6 +185,11 @@ web:audit-permits permit          GET=audit.viewed
 web:audit-permit-decide permit
         POST=audit.opening_approved,audit.opening_declined,audit.pruning_approved,audit.pruning_declined
 web:audit-permit-open permit      POST=audit.content_opened
+web:audit-permit-prune permit     POST=audit.pruned
+web:audit-queries audit           GET=-own POST=audit.query_saved
+web:audit-query-remove audit      POST=audit.query_removed
+web:audit-pruning audit           GET=audit.viewed POST=audit.pruning_asked,audit.viewed
+web:audit-replay answer           GET=audit.viewed POST=answer.replayed
 web:openings person               GET=-own POST=audit.notice_read
 web:holds hold                    GET=-duty POST=hold.placed
 web:hold-ask hold                 POST=hold.lift_asked
@@ -202,10 +211,12 @@ assistant.tasks.sweep             -work
 assistant.audit.tasks.checkpoint  audit.segment_sealed
 assistant.audit.tasks.refusals    egress.refused
 assistant.audit.tasks.denials     access.denied
+assistant.audit.tasks.forward     audit.forwarding
 """
 
 _COMMANDS = """
 ask            answer.asked,answer.refused,answer.viewed
+audit_export   audit.exported
 audit_replay   answer.replayed
 audit_roles    -host
 audit_verify   -reads
@@ -224,7 +235,7 @@ vault          vault.rotated,document.erased,account.erased,audit.content_erased
 """
 
 # Words of the catalogue that nothing records: kept, since a log that holds them must stay readable.
-UNUSED = ("team.deleted", "conversation.exported", "audit.query_saved", "audit.query_removed")
+UNUSED = ("team.deleted", "conversation.exported")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from . import catalogue, chain, keys, reading, retention, services
+from . import cef, chain, keys, reading, retention, services
 from .models import AuditEvent
 from .verification import Link
 
@@ -124,41 +124,6 @@ def harmless(cell: str) -> str:
 
 
 def cef_lines(selection: QuerySet[AuditEvent]) -> Iterator[str]:
-    """ArcSight Common Event Format, version 0, one event per line."""
+    """ArcSight Common Event Format, one event per line."""
     for link in reading.links(selection.order_by("seq")):
-        record = link.record
-        action = catalogue.ACTIONS.get(record["action"])
-        name, severity = (action.words, action.severity) if action else (record["action"], 5)
-        extension = {
-            "rt": record["at"],
-            "externalId": str(record["seq"]),
-            "suser": record["actor"],
-            "spriv": record["role"],
-            "src": record["origin"] if record["origin"].replace(".", "").replace(":", "").isalnum() else "",
-            "act": record["action"],
-            "outcome": record["outcome"],
-            "cs1Label": "target",
-            "cs1": f"{record['target_type']}:{record['target_id']}" if record["target_type"] else "",
-            "cs2Label": "requestId",
-            "cs2": record["request_id"],
-            "cs3Label": "digest",
-            "cs3": link.digest,
-        }
-        head = "|".join(
-            part.replace("\\", "\\\\").replace("|", "\\|")
-            for part in (
-                "CEF:0",
-                "Assistant",
-                "assistant",
-                str(record["schema"]),
-                record["action"],
-                name,
-                str(severity),
-            )
-        )
-        tail = " ".join(f"{key}={_cef(value)}" for key, value in extension.items() if value)
-        yield f"{head}|{tail}\n"
-
-
-def _cef(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("=", "\\=").replace("\r", "\\r").replace("\n", "\\n")
+        yield cef.line(link) + "\n"

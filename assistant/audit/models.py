@@ -153,3 +153,15 @@ class AuditQuery(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class AuditForwarding(models.Model):
+    """How far a log collector has been served (see `forwarding`)."""
+
+    address = models.CharField(max_length=200, unique=True)
+    seq = models.BigIntegerField(default=0)  # the last event handed over
+    at = models.DateTimeField(null=True)
+    lost = models.BooleanField(default=False)  # it could not be reached, which is on record
+
+    def __str__(self) -> str:
+        return f"{self.address} up to {self.seq}"

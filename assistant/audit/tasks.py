@@ -9,11 +9,11 @@ from celery import shared_task
 from django.db import Error as DatabaseFault
 
 from assistant import observability
-from assistant.errors import AuditUnavailable
+from assistant.errors import AuditUnavailable, Invalid, Unavailable
 
 from . import denials as denied
+from . import forwarding, services
 from . import refusals as refused
-from . import services
 
 logger = logging.getLogger(__name__)
 
@@ -39,3 +39,13 @@ def denials() -> None:
         denied.record_counted()
     except (AuditUnavailable, DatabaseFault, redis.RedisError) as error:
         logger.warning("denials stay counted: %s", error)
+
+
+@shared_task(name="assistant.audit.tasks.forward", ignore_result=True, expires=30)
+def forward() -> None:
+    """Events go on to the log collector, when there is one."""
+    with observability.context(actor="system", origin="task:audit.forward"):
+        try:
+            forwarding.forward()
+        except (Unavailable, Invalid) as error:
+            logger.warning("%s", error.detail)

@@ -16,30 +16,22 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
 
-import redis
-from celery import current_app
-from django.core.exceptions import ValidationError
-from kombu.exceptions import OperationalError
-
-from assistant import errors, version
+from assistant import version
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
 from assistant.audit import keys
 from assistant.audit import services as audit
-from assistant.audit.models import AuditEvent
 from assistant.documents import personal
 from assistant.documents.models import Chunk
 from assistant.documents.search import FoundPassage, SearchReport
 
 from . import answering
 from .closing import Result
-from .dispatch import REPLAY
 from .models import Answer
+from .replay_requests import closing_event
 from .streaming import Publisher
 
 logger = logging.getLogger(__name__)
-
-_ENDS = ("answer.shown", "answer.cancelled", "answer.failed", "answer.refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +72,6 @@ class _Recorded:
         return SearchReport(found, (0,) * self._detail["partitions"], 0, 0, self._detail["embedding"])
 
 
-def ask(*, actor: User, answer_id: UUID | str) -> None:
-    """Let a worker replay an answer for a reviewer.
-
-    Raises NotFound, PermissionRefused, Unavailable, AuditUnavailable.
-    """
-    require(actor, Duty.REVIEW_AUDIT)
-    event = _end(answer_id)
-    audit.intent(action="answer.replayed", target=("answer", event.target_id), detail={"event": event.seq})
-    try:
-        current_app.send_task(REPLAY, args=[event.target_id, actor.pk], queue="answers", retry=False)
-    except (OperationalError, redis.RedisError, OSError) as error:
-        raise errors.Unavailable("Nothing can be replayed for the moment.", retry_after=10) from error
-
-
 def recorded(*, actor: User, answer_id: UUID | str) -> Replay:
     """Replay an answer here and put the verdict on record. Raises NotFound, PermissionRefused."""
     require(actor, Duty.REVIEW_AUDIT)
@@ -108,15 +86,9 @@ def recorded(*, actor: User, answer_id: UUID | str) -> Replay:
     return found
 
 
-def latest(answer_id: str) -> AuditEvent | None:
-    """The newest event about replaying this answer: the intent while a worker is at it, then the verdict."""
-    found = AuditEvent.objects.filter(action="answer.replayed", target_type="answer", target_id=answer_id)
-    return found.order_by("-seq").first()
-
-
 def replay(answer_id: UUID | str, *, tools: answering.Tools | None = None) -> Replay:
     """Raises NotFound when no such answer was recorded."""
-    event = _end(answer_id)
+    event = closing_event(answer_id)
     detail: dict[str, Any] = event.detail
     then = (detail.get("engine", ""), detail.get("model", ""), detail.get("code", ""))
     told = Replay(event.target_id, "erased", event.seq, recorded=then)
@@ -160,16 +132,3 @@ def _is_recorded(row: Answer, detail: dict[str, Any]) -> bool:
     """Whether the stored text is the one the event committed to; an event from before commitments says nothing."""
     commitment = detail.get("text", "")
     return not commitment or keys.commit({"text": row.text}, row.text_salt) == commitment
-
-
-def _end(answer_id: UUID | str) -> AuditEvent:
-    """The event that closed the answer. Raises NotFound."""
-    try:
-        name = str(UUID(str(answer_id)))
-    except (ValueError, ValidationError):
-        raise errors.NotFound from None
-    found = AuditEvent.objects.filter(action__in=_ENDS, target_type="answer", target_id=name)
-    event = found.exclude(outcome="intent").filter(detail__outcome__isnull=False).order_by("-seq").first()
-    if event is None:
-        raise errors.NotFound
-    return event

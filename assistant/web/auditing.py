@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from assistant.accounts import review
 from assistant.audit.catalogue import OUTCOMES
 from assistant.audit.reading import Filters
+from assistant.chat import replay_requests
 
 from . import wording
 from .forms import AuditFilterForm
@@ -42,6 +43,8 @@ def timeline(request: HttpRequest) -> HttpResponse:
         "outcomes": [(outcome, wording.outcome_words(outcome)["words"]) for outcome in OUTCOMES],
         "filtered": any(form.data.get(name) for name in form.fields),
         "formats": list(review.FORMATS),
+        "saved": review.saved(actor=person),
+        "query": request.GET.urlencode(),
     }
     return render(request, "web/audit.html", context, status=400 if form.errors else 200)
 
@@ -60,6 +63,7 @@ def event(request: HttpRequest, seq: int) -> HttpResponse:
         "after": found.after,
         "same_request": found.same_request,
         "detail": sorted(row.detail.items()),
+        "replays": row.target_type == "answer" and row.action in replay_requests.ENDS and row.outcome != "intent",
     }
     return render(request, "web/audit_event.html", context)
 

@@ -80,7 +80,12 @@ def picture(request: HttpRequest, document_id: UUID, number: int) -> HttpRespons
     person = actor(request)
     row = policy.get_visible_document(person, document_id)
     drawn = services.page_picture(
-        actor=person, document=row, number=number, version=_number(request, "version"), width=PICTURE_WIDTH
+        actor=person,
+        document=row,
+        number=number,
+        version=_number(request, "version"),
+        width=PICTURE_WIDTH,
+        look=request.GET.get("look", ""),
     )
     response = HttpResponse(drawn.png, content_type="image/png")
     response["Cache-Control"] = "private, max-age=60"
@@ -298,6 +303,7 @@ def _drawn(
                 version=view.version,
                 width=PICTURE_WIDTH,
                 quotes=quotes,
+                look=view.look,
             ),
             "",
         )

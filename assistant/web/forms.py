@@ -326,6 +326,29 @@ class HoldForm(Form):
         return found[0] if found else typed
 
 
+class SavedSearchForm(Form):
+    """`query` comes from the timeline's address."""
+
+    name = forms.CharField(label=_("Name of the search"), max_length=80)
+    query = forms.CharField(max_length=2000, widget=forms.HiddenInput())
+
+
+class PruningForm(Form):
+    last = forms.TypedChoiceField(label=_("Remove up to the end of"), coerce=int)
+    reason = forms.CharField(
+        label=_("Why"),
+        min_length=10,
+        max_length=500,
+        help_text=_("Another reviewer reads this and decides."),
+    )
+
+    def __init__(self, *args: Any, segments: list[tuple[int, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["last"]
+        assert isinstance(field, forms.TypedChoiceField)
+        field.choices = segments
+
+
 class ErasePersonForm(forms.Form):
     """The address once more: nobody is erased by a slip of the hand."""
 

@@ -209,6 +209,7 @@ AUDIT_CATALOGUE = (
     gettext_noop("Question file made from documents or conversations"),
     gettext_noop("Question file taken out for training"),
     gettext_noop("Question file removed"),
+    gettext_noop("Forwarding of the audit log to a collector"),
     gettext_noop("Audited text opened"),
     gettext_noop("Audited text erased"),
     gettext_noop("Audit segment sealed"),

@@ -1,10 +1,13 @@
-"""What reviewers do in pairs, who saw what, a week in numbers; and for everybody, who opened a text of theirs. Thin."""
+"""What reviewers do in pairs, what they keep, who saw what, whether an answer stands, a week in numbers; and for
+everybody, who opened a text of theirs. Thin."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 from typing import Any
+from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,10 +18,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from assistant.accounts import review, two_people
-from assistant.audit.models import AuditPermit
+from assistant.audit.models import AuditPermit, AuditPruning
+from assistant.chat import replay_requests
 
-from . import wording
-from .pages import acted, actor, paged
+from . import review_words
+from .forms import PruningForm, SavedSearchForm
+from .pages import acted, actor, form_page, paged, submitted
+
+_LATE = timedelta(minutes=2)  # a replay that long without a verdict: nobody may be working on it
 
 
 @require_safe
@@ -61,13 +68,86 @@ def open_text(request: HttpRequest, permit_id: int) -> HttpResponse:
     return render(request, "web/audit_text.html", {"texts": list(text.values())})
 
 
+@require_POST
+def prune(request: HttpRequest, permit_id: int) -> HttpResponse:
+    """Remove what two people agreed on."""
+    person = actor(request)
+    return acted(
+        request,
+        lambda: two_people.prune(actor=person, permit_id=permit_id),
+        gettext("The old events are removed. What stays of them is a signed statement in the chain."),
+        reverse("web:audit-permits"),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def pruning(request: HttpRequest) -> HttpResponse:
+    """Which old events may go, and asking another reviewer to agree that they go."""
+    person = actor(request)
+    segments = two_people.prunable(actor=person)
+    form = PruningForm(request.POST or None, segments=[(row.last_seq, review_words.segment(row)) for row in segments])
+    if request.method == "POST":
+        done, _ = submitted(form, lambda data: two_people.ask_to_prune(actor=person, **data))
+        if done:
+            messages.success(request, gettext("Asked. Another reviewer has to agree."))
+            return redirect("web:audit-permits")
+    context = {"segments": segments, "days": settings.AUDIT_RETENTION_DAYS, "gone": AuditPruning.objects.all()[:50]}
+    return form_page(request, "web/audit_pruning.html", form, context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def queries(request: HttpRequest) -> HttpResponse:
+    """This reviewer's own saved searches; a POST keeps one (`query` is the timeline's query string)."""
+    person = actor(request)
+    form = SavedSearchForm(request.POST or None)
+    if request.method == "POST":
+        done, row = submitted(form, lambda data: review.save(actor=person, **data))
+        if done:
+            messages.success(request, gettext("Kept as “%(name)s”.") % {"name": row.name})
+            return redirect(f"{reverse('web:audit')}?{row.query}")
+    rows = [{"row": row, "filters": review_words.filters(row.query)} for row in review.saved(actor=person)]
+    return form_page(request, "web/audit_queries.html", form, {"rows": rows})
+
+
+@require_POST
+def forget(request: HttpRequest, query_id: int) -> HttpResponse:
+    person = actor(request)
+    return acted(
+        request,
+        lambda: review.forget(actor=person, query_id=query_id),
+        gettext("The saved search is removed."),
+        reverse("web:audit-queries"),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def replayed(request: HttpRequest, answer_id: UUID) -> HttpResponse:
+    """Whether an answer stands: a worker answers once more from the record. Numbers, never words of the answer."""
+    person = actor(request)
+    if request.method == "POST":
+        replay_requests.ask(actor=person, answer_id=answer_id)
+        return redirect("web:audit-replay", answer_id=answer_id)
+    found = replay_requests.standing(actor=person, answer_id=answer_id)
+    detail = found.event.detail if found.event is not None and found.state == "done" else {}
+    context = {
+        "standing": found,
+        "who": review.addresses([found.answered.actor]).get(found.answered.actor, found.answered.actor),
+        "detail": detail,
+        "verdict": review_words.replay_verdict(detail) if detail else None,
+        "late": found.state == "waiting" and found.event is not None and found.event.at < timezone.now() - _LATE,
+    }
+    return render(request, "web/audit_replay.html", context)
+
+
 @require_safe
 def sights(request: HttpRequest) -> HttpResponse:
     """Who saw this document (`?document=`), or what this person saw (`?person=`)."""
     document, person = request.GET.get("document", "")[:64], request.GET.get("person", "")[:254]
     rows = review.sights(actor=actor(request), document=document, person=person)
     people = review.addresses(row.who for row in rows)
-    shown = [{"row": row, "who": people.get(row.who, row.who), "ways": wording.ways(row.ways)} for row in rows[:500]]
+    shown = [
+        {"row": row, "who": people.get(row.who, row.who), "ways": review_words.ways(row.ways)} for row in rows[:500]
+    ]
     return render(request, "web/audit_sights.html", {"document": document, "person": person, "rows": shown})
 
 
@@ -78,7 +158,7 @@ def digest(request: HttpRequest) -> HttpResponse:
     people = review.addresses([*(who for who, _ in found.turned_away), *(event.actor for event in found.notable)])
     context = {
         "digest": found,
-        "lines": [{"words": wording.digest_words(line.name), "line": line} for line in found.lines],
+        "lines": [{"words": review_words.digest_words(line.name), "line": line} for line in found.lines],
         "turned_away": [(people.get(who, who), often) for who, often in found.turned_away],
         "notable": [{"event": event, "who": people.get(event.actor, event.actor)} for event in found.notable],
         "earlier": (found.first - timedelta(days=7)).isoformat(),
@@ -108,9 +188,10 @@ def _row(row: AuditPermit, people: dict[str, str], me: str) -> dict[str, Any]:
         "asked_by": people.get(row.requested_by, row.requested_by),
         "decided_by": people.get(row.decided_by, row.decided_by),
         "concerns": people.get(row.concerns, row.concerns),
-        "state": wording.permit_state(row.approved, alive=alive),
+        "state": review_words.permit_state(row.approved, alive=alive),
         "decide": row.approved is None and alive and row.requested_by != me,
         "open": row.kind == "open" and bool(row.approved) and alive and row.requested_by == me,
+        "prune": row.kind == "prune" and bool(row.approved) and alive and row.requested_by == me and not row.used_at,
     }
 
 

@@ -103,5 +103,10 @@ urlpatterns = [
     _page("holds/", holding.holds, "holds"),
     _page("holds/<int:hold_id>/ask/", holding.ask_to_lift, "hold-ask"),
     _page("holds/<int:hold_id>/lift/", holding.lift, "hold-lift"),
+    _page("audit/permits/<int:permit_id>/prune/", reviewing.prune, "audit-permit-prune"),
+    _page("audit/searches/", reviewing.queries, "audit-queries"),
+    _page("audit/searches/<int:query_id>/remove/", reviewing.forget, "audit-query-remove"),
+    _page("audit/pruning/", reviewing.pruning, "audit-pruning"),
+    _page("audit/answers/<uuid:answer_id>/", reviewing.replayed, "audit-replay"),
     _page("account/openings/", reviewing.openings, "openings"),
 ]

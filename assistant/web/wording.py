@@ -258,59 +258,6 @@ def outcome_name(outcome: str) -> str:
     return outcome_words(outcome)["words"]
 
 
-_WAYS: dict[str, Any] = {
-    "cited": _("quoted in answers: %(count)d"),
-    "used": _("used for answers, not quoted: %(count)d"),
-    "found": _("found and kept back: %(count)d"),
-    "search": _("in search results: %(count)d"),
-    "page": _("pages opened: %(count)d"),
-    "download": _("downloads: %(count)d"),
-}
-_DIGEST: dict[str, Any] = {
-    "questions": _("Questions asked"),
-    "answered": _("Questions answered"),
-    "not_found": _("The documents did not say"),
-    "answers_refused": _("Questions refused"),
-    "answers_failed": _("Answers failed"),
-    "searches": _("Searches"),
-    "pages": _("Pages opened"),
-    "downloads": _("Originals downloaded"),
-    "uploads": _("Documents uploaded or replaced"),
-    "deletions": _("Documents or collections deleted"),
-    "sign_ins": _("Sign-ins"),
-    "sign_ins_refused": _("Sign-ins refused"),
-    "denied": _("Access denied"),
-    "rights": _("Changes of access"),
-    "people": _("Changes of people"),
-    "openings": _("Texts opened"),
-    "exports": _("Exports of the log"),
-    "golden_runs": _("Runs of the golden set"),
-    "drifted": _("Alarms: answers became worse"),
-    "verified": _("Verifications that held"),
-    "verified_badly": _("Verifications that did not hold"),
-}
-
-
-def ways(counts: dict[str, int]) -> str:
-    """How somebody saw a document, in words with counts."""
-    return listed(str(words) % {"count": counts[way]} for way, words in _WAYS.items() if counts.get(way))
-
-
-def digest_words(name: str) -> str:
-    return str(_DIGEST.get(name, name))
-
-
-def permit_state(approved: bool | None, *, alive: bool) -> dict[str, str]:
-    """A request between reviewers: tone and words."""
-    if approved is False:
-        return {"tone": "idle", "words": gettext("declined")}
-    if not alive:
-        return {"tone": "idle", "words": gettext("its time is over")}
-    if approved:
-        return {"tone": "good", "words": gettext("agreed")}
-    return {"tone": "warn", "words": gettext("waits for another reviewer")}
-
-
 def actor_words(actor: str) -> str:
     """An acting party of the log: an address as it is, the others in words."""
     known = {"system": gettext("the system"), "anonymous": gettext("somebody not signed in")}

@@ -6,6 +6,7 @@ import pytest
 
 from assistant.audit import exported, services
 from assistant.audit.models import AuditEvent
+from tests.audit.test_retention import aged  # noqa: F401  (fixture)
 
 from .test_accounts import Api
 
@@ -125,3 +126,26 @@ async def test_the_export_streams_under_the_asynchronous_server(people, async_cl
     body = b"".join([chunk async for chunk in answer.streaming_content]).decode()
     assert "token.issued" in body
     await sync_to_async(connections.close_all)()  # the worker thread's own
+
+
+def test_searches_are_kept_listed_and_forgotten(log):
+    kept = log("post", "audit/queries/", {"name": "Refusals", "query": "outcome=refused&since=2026-01-01&page=3"})
+    assert (kept.status_code, kept.json()["query"]) == (201, "outcome=refused&since=2026-01-01")
+    assert log("get", f"audit/events/?{kept.json()['query']}").status_code == 200
+    assert [row["name"] for row in log("get", "audit/queries/").json()] == ["Refusals"]
+    assert log("post", "audit/queries/", {"name": "x", "query": "page=3"}).json()["fields"] == {
+        "query": ["No filter is set."]
+    }
+    assert log("delete", f"audit/queries/{kept.json()['id']}/").status_code == 204
+    assert log("delete", f"audit/queries/{kept.json()['id']}/").status_code == 404
+
+
+def test_removable_segments_are_listed_and_may_be_asked_for(people, aged):  # noqa: F811
+    aged(500, 10)
+    api = Api(people.auditor)
+    (segment,) = api("get", "audit/segments/").json()
+    assert (segment["first"], segment["last"]) == (1, 4)
+    asked = api("post", "audit/permits/", {"kind": "prune", "seq": segment["last"], "reason": "Their time is over"})
+    Api(people.administrator)("post", f"audit/permits/{asked.json()['id']}/decision/", {"approve": True})
+    assert api("post", f"audit/permits/{asked.json()['id']}/prune/").json() == {"segments": 1}
+    assert api("get", "audit/segments/").json() == []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import io
+import re
 import uuid
 
 import pytest
+from django.test import Client
 from rest_framework.test import APIClient
 
+from assistant.audit.models import AuditEvent
 from assistant.documents import ingestion, services
 from assistant.documents.models import Collection, Document, DocumentVersion, Status
 from tests.documents.conftest import (  # noqa: F401  (fixtures)
@@ -158,6 +162,7 @@ def test_pages_pictures_rectangles_and_the_original(clients, world):  # noqa: F8
     assert (page["page"], page["pages"]) == (1, 1)
     assert "Business class" in page["text"]
     picture = reader.get(page["picture"])
+    assert AuditEvent.objects.filter(action="document.page_viewed").count() == 1  # one look
     assert picture["Content-Type"] == "image/png"
     assert picture.content.startswith(b"\x89PNG")
     places = reader.get(
@@ -358,3 +363,14 @@ def test_pages_of_documents_follow_their_cursor(clients, world):  # noqa: F811
     assert sorted(seen) == sorted(made)
     assert len(seen) == len(set(seen))
     assert clients["curator"].get(f"{API}documents/?cursor=nonsense").status_code == 404
+
+
+def test_a_page_in_the_browser_with_its_picture_is_one_look(clients, world):  # noqa: F811
+    key = send(clients["curator"], "handbook", name="plan.pdf", content=pdf("Plan", "Nothing much.")).json()["id"]
+    read(key)
+    client = Client()
+    client.force_login(world.people.outsider)
+    body = client.get(f"/documents/{key}/pages/1/").content.decode()
+    picture = html.unescape(re.search(r'<image href="([^"]+)"', body).group(1))
+    assert client.get(picture).content.startswith(b"\x89PNG")
+    assert AuditEvent.objects.filter(action="document.page_viewed").count() == 1

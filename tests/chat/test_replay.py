@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from importlib import import_module
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 
 from assistant.audit import reading
 from assistant.audit.models import AuditEvent
-from assistant.chat import answering, replay, services, tasks
+from assistant.chat import answering, replay, replay_requests, services, tasks
 from assistant.chat.models import Answer
 from assistant.documents import services as documents
 from assistant.documents.models import Chunk, Document
@@ -117,7 +119,7 @@ def test_an_altered_passage_gives_another_answer(company, people):
 
 def test_what_is_erased_is_not_replayed(company, people):
     answer = asked(people.employee, GERMANY)
-    retrieved = {item["document"] for item in replay._end(answer.pk).detail["retrieved"]}
+    retrieved = {item["document"] for item in replay_requests.closing_event(answer.pk).detail["retrieved"]}
     unquoted = Document.objects.filter(pk__in=retrieved).exclude(answers=answer).first()
     documents.delete(actor=people.administrator, document=unquoted)
     found = replay.replay(answer.pk)
@@ -131,10 +133,10 @@ def test_what_is_erased_is_not_replayed(company, people):
 
 def test_a_reviewer_lets_a_worker_replay_and_reads_the_verdict_and_no_text(company, people):
     answer = asked(people.employee, GERMANY)
-    replay.ask(actor=people.auditor, answer_id=answer.pk)
-    assert replay.latest(str(answer.pk)).outcome == "intent"
+    replay_requests.ask(actor=people.auditor, answer_id=answer.pk)
+    assert replay_requests.standing(actor=people.auditor, answer_id=answer.pk).state == "waiting"
     tasks.replay_answer(str(answer.pk), people.auditor.pk)
-    event = replay.latest(str(answer.pk))
+    event = replay_requests.standing(actor=people.auditor, answer_id=answer.pk).event
     assert (event.outcome, event.detail["verdict"]) == ("success", "same")
     assert "euros" not in json.dumps(event.detail)
     assert event.actor == f"user:{people.auditor.pk}"
@@ -144,12 +146,12 @@ def test_a_reviewer_lets_a_worker_replay_and_reads_the_verdict_and_no_text(compa
 def test_only_reviewers_replay_and_only_what_was_recorded(company, people):
     answer = asked(people.employee, GERMANY)
     with pytest.raises(PermissionRefused):
-        replay.ask(actor=people.employee, answer_id=answer.pk)
+        replay_requests.ask(actor=people.employee, answer_id=answer.pk)
     with pytest.raises(PermissionRefused):
         replay.recorded(actor=people.curator, answer_id=answer.pk)
     for wrong in ("00000000-0000-4000-8000-000000000000", "nonsense"):
         with pytest.raises(NotFound):
-            replay.ask(actor=people.auditor, answer_id=wrong)
+            replay_requests.ask(actor=people.auditor, answer_id=wrong)
 
 
 def test_the_command_tells_the_verdict_and_fails_unless_it_is_the_same(company, people, capsys):
@@ -169,3 +171,38 @@ def test_the_record_names_the_versions_of_everything(company, people):
     detail = AuditEvent.objects.get(action="answer.shown", target_id=str(asked(people.employee, GERMANY).pk)).detail
     assert detail["code"].startswith("0.1.0+")
     assert {"prompt", "embedding", "index_seq", "engine", "model", "timings", "text", "threshold"} <= set(detail)
+
+
+def test_a_reviewer_lets_a_worker_replay_an_answer_and_reads_the_verdict(company, people):
+    answer = asked(people.employee, GERMANY)
+    auditor = Client()
+    auditor.force_login(people.auditor)
+    page, rest = f"/audit/answers/{answer.pk}/", f"/api/v1/audit/answers/{answer.pk}/replay/"
+    event = AuditEvent.objects.get(action="answer.shown", target_id=str(answer.pk))
+    assert page in auditor.get(f"/audit/{event.seq}/").content.decode()
+    assert "Nobody has replayed this answer yet." in auditor.get(page).content.decode()
+    assert auditor.get(rest).json()["state"] == "none"
+    assert auditor.post(page)["Location"] == page
+    waiting = auditor.get(page).content.decode()
+    assert "a worker is at it" in waiting
+    assert "data-busy" in waiting
+    tasks.replay_answer(str(answer.pk), people.auditor.pk)  # as the worker does
+    done = auditor.get(page).content.decode()
+    assert "word for word" in done
+    assert "28 euros" not in done
+    assert GERMANY not in done
+    told = auditor.get(rest).json()
+    assert (told["state"], told["verdict"], told["differing"]) == ("done", "same", [])
+    assert told["recorded"] == told["now"]
+    assert auditor.post(rest, content_type="application/json").json()["state"] == "waiting"
+
+
+def test_only_reviewers_replay_and_unknown_answers_are_told_as_such(company, people):
+    answer = asked(people.employee, GERMANY)
+    owner, auditor = Client(), Client()
+    owner.force_login(people.employee)
+    auditor.force_login(people.auditor)
+    assert owner.get(f"/audit/answers/{answer.pk}/").status_code == 403
+    assert owner.post(f"/api/v1/audit/answers/{answer.pk}/replay/").status_code == 403
+    assert auditor.get(f"/audit/answers/{uuid4()}/").status_code == 404
+    assert auditor.post(f"/api/v1/audit/answers/{uuid4()}/replay/").status_code == 404

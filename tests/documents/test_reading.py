@@ -128,6 +128,24 @@ def test_a_page_picture_with_the_place_of_a_quote_is_drawn_once_and_kept(world, 
         services.page_picture(**{**options, "width": 5000})
 
 
+def test_one_look_at_a_page_with_its_picture_is_one_event(world, monkeypatch):
+    document = world.ready(world.handbook, "travel.pdf", pdf("Travel policy", "Business class on long flights."))
+    wanted = {"document": document, "number": 1, "width": 400}
+    reader, other = world.people.employee, world.people.outsider
+    view = services.page(actor=reader, document=document, number=1)
+    for _ in range(2):
+        services.page_picture(actor=reader, look=view.look, **wanted)
+    seen = AuditEvent.objects.filter(action="document.page_viewed")
+    assert seen.get().detail == {"version": 1, "page": 1, "picture": True}
+    services.page_picture(actor=other, look=view.look, **wanted)  # somebody else's look
+    services.page_picture(actor=reader, look=view.look + "x", **wanted)
+    services.page_picture(actor=reader, **wanted)
+    assert seen.count() == 4
+    monkeypatch.setattr("assistant.documents.services.reading.LOOK_SECONDS", -1)  # it is over
+    services.page_picture(actor=reader, look=view.look, **wanted)
+    assert seen.count() == 5
+
+
 def test_kinds_without_pictures_have_none(world):
     document = world.ready(world.handbook, "travel.md", POLICY)
     with pytest.raises(NotFound):

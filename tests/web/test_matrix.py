@@ -111,6 +111,11 @@ MATRIX: dict[str, Row] = {
         "auditor administrator", refused=403, method="post", args=("number",), status=404
     ),  # there is none
     "audit-permit-open": Row("auditor administrator", refused=403, method="post", args=("number",), status=404),
+    "audit-permit-prune": Row("auditor administrator", refused=403, method="post", args=("number",), status=404),
+    "audit-queries": Row("auditor administrator", refused=403),
+    "audit-query-remove": Row("auditor administrator", refused=403, method="post", args=("number",), status=404),
+    "audit-pruning": Row("auditor administrator", refused=403),
+    "audit-replay": Row("auditor administrator", refused=403, args=("answer",), status=404),  # nothing on record
     "openings": Row(EVERYBODY),
     "holds": Row("auditor administrator", refused=403),
     "hold-ask": Row(ADMINISTRATOR, refused=403, method="post", args=("number",), status=302),  # it says why not

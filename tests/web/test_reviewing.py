@@ -3,8 +3,9 @@
 import pytest
 
 from assistant import observability
-from assistant.audit import services
-from assistant.audit.models import AuditPermit
+from assistant.audit import reading, services
+from assistant.audit.models import AuditEvent, AuditPermit, AuditQuery
+from tests.audit.test_retention import aged  # noqa: F401  (fixture)
 
 pytestmark = pytest.mark.django_db
 
@@ -58,3 +59,61 @@ def test_the_week_counts_what_happened_and_stays_in_the_address(as_person, peopl
     later = auditor.get("/audit/digest/?day=2020-01-01").content.decode()
     assert '<th scope="row">Questions asked</th><td>0</td>' in later
     assert auditor.get("/audit/digest/?day=nonsense").status_code == 200
+
+
+def test_a_search_is_kept_under_a_name_opened_and_removed(as_person, people, asked):
+    auditor = as_person(people.auditor)
+    assert "Keep this search" not in auditor.get("/audit/").content.decode()
+    query = f"person={people.employee.email}&action=answer.asked&page=1&evil=<b>"
+    page = auditor.get(f"/audit/?{query}").content.decode()
+    assert "Keep this search" in page
+    kept = auditor.post("/audit/searches/", {"name": "Questions", "query": query})
+    assert kept["Location"].startswith("/audit/?person=")
+    assert "evil" not in kept["Location"]
+    opened = auditor.get(kept["Location"]).content.decode()
+    assert "Question asked" in opened
+    assert f'href="?{AuditQuery.objects.get().query.replace("&", "&amp;")}"' in opened
+    listed = auditor.get("/audit/searches/").content.decode()
+    assert "person: employee@company.example" in listed
+    assert "what: Question asked" in listed
+    assert "Questions" not in as_person(people.administrator).get("/audit/searches/").content.decode()
+    assert as_person(people.administrator).post("/audit/searches/1/remove/").status_code == 404
+    auditor.post(f"/audit/searches/{AuditQuery.objects.get().pk}/remove/")
+    assert AuditQuery.objects.count() == 0
+    recorded = AuditEvent.objects.values_list("action", flat=True)
+    assert {"audit.query_saved", "audit.query_removed"} <= set(recorded)
+
+
+def test_a_search_without_a_filter_or_a_name_is_told_and_not_kept(as_person, people):
+    auditor = as_person(people.auditor)
+    empty = auditor.post("/audit/searches/", {"name": "All", "query": "page=2"})
+    assert empty.status_code == 400
+    assert "No filter is set." in empty.content.decode()
+    assert auditor.post("/audit/searches/", {"name": "", "query": "outcome=failed"}).status_code == 400
+    assert AuditQuery.objects.count() == 0
+
+
+def test_old_events_are_removed_by_two_people_on_pages(as_person, people, aged):  # noqa: F811
+    aged(500, 10)
+    auditor, boss = as_person(people.auditor), as_person(people.administrator)
+    page = auditor.get("/audit/pruning/").content.decode()
+    assert "events 1 to 4" in page
+    assert "events 5 to 8" not in page  # too young
+    assert auditor.post("/audit/pruning/", {"last": "8", "reason": "Their time is over"}).status_code == 400
+    assert auditor.post("/audit/pruning/", {"last": "4", "reason": "short"}).status_code == 400
+    reply = auditor.post("/audit/pruning/", {"last": "4", "reason": "Their time is over"})
+    assert reply["Location"] == "/audit/permits/"
+    permit = AuditPermit.objects.get()
+    button = "Remove these events now"
+    assert button not in auditor.get("/audit/permits/").content.decode()
+    boss.post(f"/audit/permits/{permit.pk}/decide/", {"decision": "approve"})
+    assert button in auditor.get("/audit/permits/").content.decode()
+    assert button not in boss.get("/audit/permits/").content.decode()
+    assert boss.post(f"/audit/permits/{permit.pk}/prune/").status_code == 404
+    auditor.post(f"/audit/permits/{permit.pk}/prune/")
+    assert AuditEvent.objects.order_by("seq").first().seq == 5
+    assert button not in auditor.get("/audit/permits/").content.decode()
+    page = auditor.get("/audit/pruning/").content.decode()
+    assert "Nothing may go yet" in page
+    assert "events 1 to 4" in page  # among those removed
+    assert reading.verify_log().ok

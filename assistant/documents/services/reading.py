@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, BinaryIO
 
+from django.core import signing
 from django.db.models import QuerySet
 
 from assistant.accounts.models import User
@@ -37,6 +38,8 @@ from .privacy import may_reveal
 
 WIDTHS = (400, 800, 1200, 1600)  # pixels; a closed list keeps the cache small
 _LIMITS = Limits(seconds=30.0, cpu_seconds=30, memory_bytes=2048 * 2**20)
+_LOOK = "assistant.documents.look"
+LOOK_SECONDS = 300
 _DRAWING = threading.BoundedSemaphore(2)  # children at once, for each web process
 
 
@@ -89,6 +92,7 @@ class PageView:
     shown: personal.Shown  # `text`, with its places in the page's own
     withheld: str = ""  # for personal data: "picture" (the original too), or "text" as well
     reveals: bool = False  # the person may turn pseudonyms back, with a reason
+    look: str = ""  # names this looking, which is on record: its picture is not recorded again (`page_picture`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +183,11 @@ def page(*, actor: User, document: Document, number: int, version: int | None = 
     """One page's text, after the viewing is on record. Raises NotFound."""
     row, chosen = _open(actor, document, version)
     found = _page(chosen, number)
-    _viewed(row, chosen, number, picture=False)
     rule = personal.rules(actor).of(row.collection_id)
     shown = personal.treated(found.text, rule)
     refused = rule.treatment == personal.Treatment.REFUSE and bool(shown.edits)
+    pictured = rule.shows and can_render(chosen.media_type)
+    _viewed(row, chosen, number, picture=pictured)
     return PageView(
         document=row,
         version=chosen.number,
@@ -193,10 +198,11 @@ def page(*, actor: User, document: Document, number: int, version: int | None = 
         text="" if refused else shown.text,
         ocr=found.ocr,
         suspicious=chosen.status == Status.QUARANTINED or policy.suspicious(chosen.chunks.filter(page=number)).exists(),
-        has_picture=rule.shows and can_render(chosen.media_type),
+        has_picture=pictured,
         shown=personal.Shown("") if refused else shown,
         withheld="text" if refused else "" if rule.shows else "picture",
         reveals=may_reveal(rule),
+        look=signing.dumps(_looking(actor, row, chosen, number), salt=_LOOK) if pictured else "",
     )
 
 
@@ -208,9 +214,10 @@ def page_picture(
     version: int | None = None,
     width: int = 1200,
     quotes: Sequence[str] = (),
+    look: str = "",
 ) -> Picture:
-    """The page drawn, after the viewing is on record. Raises NotFound (also for kinds without pictures), Invalid,
-    Unavailable when it cannot be drawn now."""
+    """The page drawn, after the viewing is on record: here, or for LOOK_SECONDS with `page`, whose `look` says so.
+    Raises NotFound (also for kinds without pictures), Invalid, Unavailable when it cannot be drawn now."""
     if width not in WIDTHS:
         message = f"Use one of {', '.join(map(str, WIDTHS))}."
         raise Invalid("The width is not offered.", fields={"width": [message]})
@@ -221,7 +228,8 @@ def page_picture(
     _check_whole(actor, row)
     if not can_render(chosen.media_type):
         raise NotFound
-    _viewed(row, chosen, number, picture=True)
+    if not _looked(look, _looking(actor, row, chosen, number)):
+        _viewed(row, chosen, number, picture=True)
     return _drawn(row, chosen, found, width, quotes)
 
 
@@ -283,6 +291,18 @@ def _page(version: DocumentVersion, number: int) -> Page:
     if found is None:
         raise NotFound
     return found
+
+
+def _looking(actor: User, row: Document, version: DocumentVersion, number: int) -> list[Any]:
+    return [actor.pk, str(row.pk), version.number, number]
+
+
+def _looked(look: str, wanted: list[Any]) -> bool:
+    """Whether `look` was given out lately for just this: this person, version and page."""
+    try:
+        return bool(signing.loads(look, salt=_LOOK, max_age=LOOK_SECONDS) == wanted)
+    except signing.BadSignature:
+        return False
 
 
 def _viewed(row: Document, version: DocumentVersion, number: int, *, picture: bool) -> None:
