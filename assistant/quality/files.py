@@ -25,7 +25,7 @@ from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
 from assistant.audit import services as audit
 from assistant.chat.models import Answer, Outcome
-from assistant.documents import policy
+from assistant.documents import personal, policy
 from assistant.documents.models import Chunk, Document
 from assistant.errors import Conflict, NotFound
 from assistant.guardrails import injection
@@ -95,10 +95,13 @@ def remove(*, actor: User, file_id: str | UUID) -> None:
 
 
 def items(*, actor: User, file: QuestionFile) -> Iterator[QuestionItem]:
-    """Those whose document the actor manages now and that can still be read."""
-    rows = file.items.filter(document__in=policy.managed_documents(actor))
+    """Those whose document the actor manages now and that can still be read. Where a collection hides personal data
+    from anybody, those with some in it are left out: a model gives what it has learned to whoever asks."""
+    rows = file.items.filter(document__in=policy.managed_documents(actor)).select_related("document")
+    guarded = personal.guarded()
     for row in rows.order_by("pk").iterator():
-        if row.content:
+        rule = guarded.get(row.document.collection_id)
+        if row.content and not (rule and personal.holds(" ".join(map(str, row.content.values())), rule)):
             yield row
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from assistant.accounts.roles import Role
 from assistant.audit.models import AuditEvent
 from assistant.chat.models import Feedback
 from assistant.documents import services as documents
@@ -227,3 +228,18 @@ def test_what_not_everybody_may_read_is_learned_with_a_reason_only(company, peop
             people.administrator, str(file.pk), "agreed with the works council"))  # fmt: skip
     event = AuditEvent.objects.get(action="questions.exported")
     assert (event.outcome, event.detail["for_everyone"]) == ("intent", False)
+
+
+def test_where_a_collection_hides_personal_data_nothing_is_learned_from_it(shelf, people):
+    boss, (handbook, _) = people.administrator, shelf
+    card = "4111 1111 1111 1111"
+    for number in range(4):
+        library.write_document(
+            handbook, f"Desk {number}", [f"The refund card of office {number} is {card} for the year {number}."]
+        )
+    file = files.make(actor=boss, collection="handbook")
+    assert any(card in str(item.content) for item in files.items(actor=boss, file=file))
+    documents.set_personal_data_policy(
+        actor=boss, collection=handbook, treatments=dict.fromkeys(Role.values, "show") | {"employee": "mask"}
+    )
+    assert not any(card in str(item.content) for item in files.items(actor=boss, file=file))

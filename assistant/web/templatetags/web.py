@@ -46,7 +46,8 @@ def navigation(context: Context) -> list[dict[str, Any]]:
         {
             "url": reverse(name),
             "words": words,
-            "current": here == name.partition(":")[2] or any(here.startswith(prefix) for prefix in others),
+            "current": here == name.partition(":")[2]
+            or any(here == prefix or here.startswith(f"{prefix.rstrip('-')}-") for prefix in others),
         }
         for name, words, duty, others in _PAGES
         if has_duty(request.user, duty)
