@@ -19,7 +19,9 @@ from assistant.demo import company
 from assistant.demo.build import build
 from assistant.documents import services as documents
 from assistant.documents.models import Collection, Document, DocumentVersion, Status
+from assistant.quality import services as quality
 
+QUESTIONS = Path(settings.BASE_DIR) / "assistant" / "demo" / "questions.jsonl"
 Say = Callable[[str], None]
 
 
@@ -53,6 +55,8 @@ def load(say: Say) -> dict[str, str]:
         for spec in pending:
             _upload(administrator, Path(folder), spec)
         say(f"Uploaded {len(pending)} documents.")
+        if quality.golden() is None:
+            quality.write(actor=administrator, text=QUESTIONS.read_text(encoding="utf-8"))
     _marker().touch(mode=0o600)
     return passwords
 

@@ -13,10 +13,11 @@ from assistant.accounts.models import User
 from assistant.audit import digests
 from assistant.audit.models import AuditEvent
 from assistant.chat.models import Answer, Conversation, DailyQuestions
+from assistant.demo import company as company_of_the_demo
 from assistant.errors import Conflict, Invalid, PermissionRefused
 from assistant.quality import running, services, tasks
 from assistant.quality.models import GoldenRun, GoldenSet, RunStatus, Why
-from assistant.runtime import diagnosis
+from assistant.runtime import demo_company, diagnosis
 from tests.chat.library import grant
 
 from .conftest import GERMANY, TEXT, question
@@ -170,6 +171,13 @@ def test_only_administrators_write_start_and_choose(golden, people):
         for actor in (people.employee, people.curator, people.auditor):
             with pytest.raises(PermissionRefused):
                 act(actor)
+
+
+def test_the_demo_company_brings_a_golden_set(db):
+    for person in company_of_the_demo.PEOPLE:
+        User.objects.create(email=person.email, role=person.role, name=person.name)
+    made = services.replace(demo_company.QUESTIONS.read_text(encoding="utf-8"))
+    assert made.questions == len(services.rows(made)) > 100
 
 
 def test_without_questions_nothing_is_run(people):

@@ -3,6 +3,7 @@ with script, without it, by keyboard, in both languages."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,10 @@ from assistant.accounts.models import User
 from assistant.chat.models import Answer
 from assistant.documents import holds
 from assistant.documents.models import DocumentVersion
+from assistant.quality import drift
+from assistant.quality import services as quality
+from assistant.quality.marks import Mark, summary
+from assistant.quality.models import GoldenRun, RunStatus, Why
 
 from .browser import CHROMIUM, SWITCHES, Visit, visit
 from .conftest import QUOTE, TEXT
@@ -60,6 +65,29 @@ def open_as(browser, live_server, settings) -> Iterator[Open]:
         window.context.close()
 
 
+def golden_runs(email: str) -> GoldenRun:
+    """Five runs of a golden set of thirty questions; the last one is worse, and is returned."""
+    rows = [{"id": str(n), "question": f"How much is allowance {n}?", "answers": ["28"], "answerable": n % 5 > 0,
+             "as": email} for n in range(30)]  # fmt: skip
+    questions = quality.replace("\n".join(map(json.dumps, rows)))
+    first: list[Mark] = []
+    for number in range(5):
+        marks = [
+            Mark(row["answerable"], row["answerable"], sure=0.9 - n / 60, ndcg=0.5 + n / 60, f1=0.3, grounded=1.0,
+                 second=bool(row["answerable"] and (n >= 15 or number < 4)), ms=180 + n)
+            for n, row in enumerate(rows)
+        ]  # fmt: skip
+        first = first or marks
+        changes = drift.compare(first, marks)
+        run = GoldenRun.objects.create(
+            questions=questions, why=Why.SCHEDULE, status=RunStatus.DONE, engine="extractive", reference=number == 0,
+            marks=[mark.row() for mark in marks], summary=summary(marks), drift=[change.row() for change in changes],
+            alarm=any(change.alarm for change in changes), by="system", code="0.1.0+abc",
+        )  # fmt: skip
+    assert run.alarm
+    return run
+
+
 @pytest.fixture
 def places(people, library, answered) -> list[tuple[str, User | None, str]]:
     """(name, person, path) of every kind of page."""
@@ -67,6 +95,7 @@ def places(people, library, answered) -> list[tuple[str, User | None, str]]:
     held = holds.place(actor=people.auditor, kind="document", target=str(library.policy.pk), reason="Court order 12/26")
     holds.ask_to_lift(actor=people.administrator, hold_id=held.pk, reason="The case is closed")
     holds.place(actor=people.auditor, kind="person", target=people.curator.email, reason="Court order 12/26")
+    run = golden_runs(people.employee.email)
     document = f"/documents/{library.policy.pk}"
     return [
         ("sign-in", None, "/accounts/login/"),
@@ -96,6 +125,9 @@ def places(people, library, answered) -> list[tuple[str, User | None, str]]:
         ("account", people.employee, "/account/"),
         ("tokens", people.employee, "/account/tokens/"),
         ("models", people.administrator, "/models/"),
+        ("quality", people.administrator, "/quality/"),
+        ("quality-questions", people.administrator, "/quality/questions/"),
+        ("quality-run", people.administrator, f"/quality/runs/{run.pk}/"),
         ("health", people.administrator, "/health/"),
         ("audit", people.auditor, "/audit/"),
         ("audit-event", people.auditor, "/audit/1/"),
