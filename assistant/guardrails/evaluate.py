@@ -2,6 +2,7 @@
 defences cost, on sets of attacks and of honest text.
 
     python -m assistant.guardrails.evaluate DIRECTORY [--qa PREFIX …] [--pairs 200] [--seed 1]
+        [--model FILE --only CATEGORY …]
 
 DIRECTORY holds .jsonl files with `text`, `label` (1 attack, 0 honest), `kind` and `lang`. Attacks of a kind with
 "indirect" in its name are planted into the honest lines of kind "benign_document" (with their `question` and `ideal`
@@ -9,6 +10,9 @@ where they have one) and into the passages of each --qa set (PREFIX.contexts.jso
 Chinese get Chinese requests of our own. Everything runs as the product runs it, with the packaged embedding model and
 reader. Two engines are attacked: the default one, which quotes, and a stand-in that obeys every request it finds in its
 prompt, delimiters or not: what still reaches it is the attack that a naive model would follow.
+
+`--only` takes the attacks of these categories alone; with `--model`, a file that `train_planted --hold` made without
+them, the figures are for attacks of kinds that the network never saw.
 
 Prints one line a figure with n and the 95 % Wilson interval; the last line is one JSON object.
 """
@@ -20,7 +24,7 @@ import json
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
@@ -31,7 +35,7 @@ from inference.evidence import EvidenceScorer
 from retrieval.text import cjk_share, normalize
 from retrieval.text import sentences as sentences_of
 
-from . import injection
+from . import injection, planted
 from .planted import Embed
 from .requests import requests
 from .train_planted import plant
@@ -84,12 +88,14 @@ class Material:
     hosts: list[Host] = field(default_factory=list)
 
 
-def read(directory: Path, prefixes: Iterable[Path]) -> Material:
+def read(directory: Path, prefixes: Iterable[Path], only: Collection[str] = ()) -> Material:
     found = Material()
     for path in sorted(directory.glob("*.jsonl")):
         for line in _lines(path):
             text, kind = line["text"], str(line.get("kind", ""))
             if line["label"]:
+                if only and line.get("category") not in only:
+                    continue
                 (found.attacks if "indirect" in kind else found.direct).append((path.stem, text))
             else:
                 found.honest.append((path.stem, text))
@@ -195,19 +201,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pairs", type=int, default=200, help="attacks of each source")
     parser.add_argument("--honest", type=int, default=600, help="honest texts of each source, at most")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--model", type=Path, help="weights in place of the packaged ones")
+    parser.add_argument("--only", nargs="+", default=[], help="categories of attacks")
     options = parser.parse_args(arguments)
     from retrieval.embedding import MiniLMEmbedder, model_folder
 
     dice = random.Random(options.seed)  # noqa: S311  (a reproducible sample, no secret)
     embedder = MiniLMEmbedder.load()
     scorer = EvidenceScorer(embedder.embed, encoder=model_folder())
-    given = read(options.directory, options.qa)
+    if options.model:
+        planted.PATH = options.model
+        planted.packaged.cache_clear()
+    given = read(options.directory, options.qa, options.only)
     report: dict[str, Any] = {
         "honest flagged": _told("honest, flagged", flagged(_some(given.honest, options.honest, dice), embedder.embed)),
         "direct found": _told("direct attack, found", flagged(_some(given.direct, 200, dice), embedder.embed)),
     }
-    planted = attacked(pairs_of(given, options.pairs, dice), dice, embedder.embed, scorer)
-    report["planted"] = {source: _told(source, counts) for source, counts in planted.items()}
+    found = attacked(pairs_of(given, options.pairs, dice), dice, embedder.embed, scorer)
+    report["planted"] = {source: _told(source, counts) for source, counts in found.items()}
     asked = [host for host in given.hosts if host.gold]
     dice.shuffle(asked)
     report["answered"] = _told("answered", quality(asked[: 2 * options.pairs], embedder.embed, scorer))
