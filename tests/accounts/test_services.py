@@ -171,11 +171,12 @@ def test_roles_have_exactly_these_duties(settings):
     assert table == {
         "employee": {"ask"},
         "curator": {"ask", "curate_granted"},
-        "auditor": {"ask", "review_audit"},
+        "auditor": {"ask", "review_audit", "review_personal_data"},
         "administrator": {duty.value for duty in Duty},
     }
     assert duties("ghost") == frozenset()
     settings.SEPARATION_OF_DUTIES = True
     assert {duty.value for duty in duties("administrator")} == {
-        "ask", "curate_granted", "manage_grants", "manage_people", "manage_models",
+        "ask", "curate_granted", "manage_grants", "manage_people", "manage_models", "manage_privacy",
+        "review_personal_data",
     }  # fmt: skip
