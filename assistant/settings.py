@@ -367,6 +367,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "AnswerStatusEnum": "assistant.chat.models.AnswerStatus",
         "RunStatusEnum": "assistant.quality.models.RunStatus",
         "PermitKindEnum": "assistant.audit.models.PermitKind",
+        "HoldKindEnum": "assistant.documents.models.HoldKind",
+        "TreatmentEnum": ["show", "pseudonymise", "mask", "refuse"],
         "ReaderKindEnum": ["user", "team", "everyone", "manages"],
         "MessageRoleEnum": ["system", "developer", "user", "assistant", "tool", "function"],
     },

@@ -76,7 +76,8 @@ def finish(version: DocumentVersion, text: str, title: str) -> None:
     passages = [Passage(0, 1, (), 0, len(text), text)]
     vectors = [row.astype("<f2").tobytes() for row in EMBEDDER.embed([text])]
     parsed = ParsedDocument("text/plain", title, (page,))
-    ingestion._commit(job, ingestion._Read(parsed, title, passages, [0.0], vectors, EMBEDDER.model_id))
+    read = ingestion._Read(parsed, title, passages, [0.0], vectors, EMBEDDER.model_id, veiled=False, personal_data={})
+    ingestion._commit(job, read)
 
 
 def new_searcher(folder) -> Searcher:
