@@ -74,6 +74,9 @@ class CitationOutput(serializers.Serializer[Any]):
     verified = serializers.BooleanField(help_text="The sentence was found supported by the quote.")
     paragraph = serializers.CharField(help_text="The quote with the words around it.")
     newer = serializers.BooleanField(help_text="The document has a newer version.")
+    expired = serializers.DateField(
+        allow_null=True, help_text="The last day the document was valid, when that is over; it is not cited any more."
+    )
     suspicious = serializers.BooleanField(
         help_text="The passage around the quote reads like an attempt to instruct the assistant."
     )

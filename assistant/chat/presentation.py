@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext, override
 
 from assistant.accounts.models import User
@@ -31,8 +32,9 @@ _CJK = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 @dataclass(frozen=True, slots=True)
 class CitationView:
     """A quotation under a marker. `char_start` and `char_end` count characters of the page's text, end exclusive;
-    `paragraph` is the quotation with the words around it; `newer` says that the document has a newer version, and
-    `suspicious` that the passage reads like an attempt to instruct the assistant."""
+    `paragraph` is the quotation with the words around it; `newer` says that the document has a newer version,
+    `expired` until when it was valid, if that day is over, and `suspicious` that the passage reads like an attempt to
+    instruct the assistant."""
 
     marker: int
     document: UUID
@@ -47,6 +49,7 @@ class CitationView:
     verified: bool
     paragraph: str
     newer: bool
+    expired: date | None
     suspicious: bool
     whole: bool = True  # original and picture are offered; not where personal data is hidden
 
@@ -88,6 +91,11 @@ class AnswerView:
     created_at: datetime
     finished_at: datetime | None
     feedback: bool | None = field(default=None)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether a document that is quoted is no longer valid or has a newer version: the answer speaks of then."""
+        return any(citation.newer or citation.expired for citation in self.citations)
 
     @property
     def suspicious(self) -> bool:
@@ -205,6 +213,7 @@ def _citations(answers: Sequence[Answer]) -> dict[UUID, tuple[CitationView, ...]
     }
     chunks = Chunk.objects.filter(pk__in=[row.chunk_id for row in rows if row.chunk_id])
     suspicious = set(policy.suspicious(chunks).values_list("pk", flat=True))
+    today = timezone.localdate()
     found: dict[UUID, list[CitationView]] = {}
     for row in rows:
         text = pages.get((row.version_id, row.page), "")
@@ -223,6 +232,7 @@ def _citations(answers: Sequence[Answer]) -> dict[UUID, tuple[CitationView, ...]
                 verified=row.verified,
                 paragraph=_paragraph(text, row.char_start, row.char_end) or row.quote,
                 newer=row.document.current_id not in (None, row.version_id),
+                expired=until if (until := row.document.valid_until) and until < today else None,
                 suspicious=row.chunk_id in suspicious,
             )
         )
