@@ -58,7 +58,6 @@ class ModelRow:
     licence: str = ""
     imported_at: datetime | None = None
     digest: str = ""
-    recipes: tuple[str, ...] = ()  # quantizations it can be activated with
     evaluations: tuple[gate.Evaluation, ...] = ()
 
 
@@ -142,12 +141,12 @@ def _writer() -> ModelRow:
     )
 
 
-def activate(actor: User, name: str, recipe: str, reason: str) -> None:
+def activate(actor: User, name: str, reason: str) -> None:
     """Choose an installed model on its evaluation, or with a reason; its files are read and checked first.
 
     Raises NotFound, Conflict, Invalid."""
     with _told():
-        gate.activate(actor=actor, name=name, quantization=recipe, reason=reason)
+        gate.activate(actor=actor, name=name, quantization="auto", reason=reason)
 
 
 def verify(name: str) -> int:
@@ -173,14 +172,13 @@ def installed_models() -> list[ModelRow]:
     return [
         ModelRow(
             name=manifest.name,
-            purpose=manifest.architecture,
+            purpose=" ".join(filter(None, (manifest.architecture, manifest.recipe))),
             detail=manifest.source,
             state=_ACTIVE if manifest.name == chosen else "installed",
             size=manifest.size,
             licence=manifest.licence,
             imported_at=parse_datetime(manifest.imported_at),
             digest=manifest.digest,
-            recipes=("auto",) if manifest.kind == "gguf" else activation.RECIPES,
             evaluations=gate.evaluations(manifest.digest),
         )
         for manifest in engines.store().manifests()

@@ -34,11 +34,9 @@ def activate(request: HttpRequest) -> HttpResponse:
     """Let an installed model write the answers, after every one of its files was checked."""
     person = actor(request)
     require(person, Duty.MANAGE_MODELS)
-    name, recipe, reason = (request.POST.get(field, "") for field in ("name", "recipe", "reason"))
+    name, reason = (request.POST.get(field, "") for field in ("name", "reason"))
     words = gettext("“%(name)s” is chosen. It answers as soon as the workers have loaded it.") % {"name": name}
-    return acted(
-        request, lambda: machinery.activate(person, name, recipe or "auto", reason), words, reverse("web:models")
-    )
+    return acted(request, lambda: machinery.activate(person, name, reason), words, reverse("web:models"))
 
 
 @require_POST

@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from django.urls import reverse
 
 from assistant import activation, engines, observability
 from assistant.audit.models import AuditEvent
@@ -116,3 +117,14 @@ def test_settings_decide_while_nothing_was_activated(store, switch, settings):
     settings.ENGINE, settings.MODEL, settings.QUANTIZATION = "auto", "tiny", "none"
     assert engines.engine().model == "tiny (none)"
     assert activation.active_name() == "tiny"
+
+
+@pytest.mark.django_db
+def test_the_page_lets_a_model_answer_as_it_is_stored(store, people, client):
+    client.force_login(people.administrator)
+    page = client.get(reverse("web:models")).content.decode()
+    assert "tiny" in page
+    assert "<select" not in page  # to quantize is another act, with its own gate
+    client.post(reverse("web:models-activate"), {"name": "tiny", "reason": WHY.reason})
+    row = activation.current()
+    assert (row.name, row.quantization, row.state) == ("tiny", "auto", ActivationState.CHOSEN)
