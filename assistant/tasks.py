@@ -12,6 +12,6 @@ def quantize(job_id: int) -> None:
     quantizing.carry_out(job_id)
 
 
-@shared_task(name="assistant.tasks.sweep", expires=30)
+@shared_task(name="assistant.tasks.sweep")
 def sweep() -> None:
     quantizing.resend()

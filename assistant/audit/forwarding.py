@@ -11,6 +11,7 @@ from itertools import islice
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from assistant.errors import Invalid, Unavailable
@@ -56,7 +57,7 @@ def waiting() -> int:
     return _waiting(row.seq).count() if row else 0
 
 
-def _waiting(seq: int):  # type: ignore[no-untyped-def]
+def _waiting(seq: int) -> QuerySet[AuditEvent]:
     return AuditEvent.objects.filter(seq__gt=seq).order_by("seq")
 
 

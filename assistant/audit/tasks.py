@@ -32,7 +32,7 @@ def refusals() -> None:
         refused.record_refusals()
 
 
-@shared_task(name="assistant.audit.tasks.denials", ignore_result=True, expires=60)
+@shared_task(name="assistant.audit.tasks.denials", ignore_result=True)
 def denials() -> None:
     """Denials that were counted become events."""
     try:
@@ -41,7 +41,7 @@ def denials() -> None:
         logger.warning("denials stay counted: %s", error)
 
 
-@shared_task(name="assistant.audit.tasks.forward", ignore_result=True, expires=30)
+@shared_task(name="assistant.audit.tasks.forward", ignore_result=True)
 def forward() -> None:
     """Events go on to the log collector, when there is one."""
     with observability.context(actor="system", origin="task:audit.forward"):

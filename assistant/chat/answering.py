@@ -225,7 +225,6 @@ class _Work:
         earlier: Sequence[Answer],
     ) -> Result:
         engine = self._tools.engine
-        quoting, _ = under_one_rule(self._user, quotable(found, passages, assessment.evidence))
         if engine.needs_prompt:
             material = self._prompted(question, found, passages, assessment.evidence, earlier)
             try:
@@ -239,6 +238,7 @@ class _Work:
                     "status",
                     {"status": AnswerStatus.PROCESSING, "position": None, "attempt": self._answer.attempt},
                 )
+        quoting, _ = under_one_rule(self._user, quotable(found, passages, assessment.evidence))
         return self._say(engine, question, quoting)
 
     def _prompted(

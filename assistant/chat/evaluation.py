@@ -12,11 +12,11 @@ right places}.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from assistant.accounts.models import User
@@ -173,27 +173,43 @@ def _row(values: Mapping[str, Any]) -> Row:
 
 def _judge(row: Row, views: Mapping[str, AnswerView], places: Places) -> Judged:
     view = views[row.asker]
-    wanted = places.of(row)
-    first = view.citations[0] if view.citations else None
-    sentences = [normalize(sentence.text) for sentence in view.sentences]
-    expected = [normalize(answer) for answer in row.answers]
-
-    def holds(count: int) -> bool:
-        return any(answer in " ".join(sentences[:count]) for answer in expected)
-
-    right = {pk for pk, _ in wanted}
+    sentences = [sentence.text for sentence in view.sentences]
+    document, page = cites(view.citations, places.of(row))
     forbidden = places.named(row.places[0][0]) if row.places else set()  # the others may be anybody's
     return Judged(
         row,
         view.outcome,
-        document=first is not None and first.document in right,
-        page=first is not None and ((first.document, first.page) in wanted or (first.document, None) in wanted),
-        first=holds(1),
-        second=holds(2),
+        document=document,
+        page=page,
+        first=holds(sentences[:1], row.answers),
+        second=holds(sentences[:2], row.answers),
         leaks=tuple(email for email in row.denied if forbidden & _touched(views[email])),
         milliseconds=view.timings.get("total", 0),
-        said=" ".join(sentence.text for sentence in view.sentences),
+        said=" ".join(sentences),
     )
+
+
+class Cited(Protocol):
+    @property
+    def document(self) -> UUID: ...
+
+    @property
+    def page(self) -> int: ...
+
+
+def cites(quotes: Sequence[Cited], places: Set[tuple[UUID, int | None]]) -> tuple[bool, bool]:
+    """Whether the first citation is in a right document, and on a right page of it."""
+    if not quotes:
+        return False, False
+    first = quotes[0]
+    page = (first.document, first.page) in places or (first.document, None) in places
+    return first.document in {pk for pk, _ in places}, page
+
+
+def holds(sentences: Sequence[str], answers: Iterable[str]) -> bool:
+    """Whether one of the expected answers stands in the sentences."""
+    said = " ".join(map(normalize, sentences))
+    return any(normalize(answer) in said for answer in answers)
 
 
 def _touched(view: AnswerView) -> set[UUID]:

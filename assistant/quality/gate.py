@@ -25,11 +25,16 @@ LEAST_REASON = 10
 
 def evaluation(digest: str, recipe: str) -> GoldenRun | None:
     """The newest finished run of this model on the present questions, if it answered most of them itself."""
+    return _counting(digest).get(recipe)
+
+
+def _counting(digest: str) -> dict[str, GoldenRun]:
     questions = services.golden()
     if questions is None:
-        return None
-    run = questions.runs.filter(status=RunStatus.DONE, digest=digest, recipe=recipe).order_by("-pk").first()
-    return run if run is not None and run.summary.get("fallbacks", 0) <= questions.questions / 2 else None
+        return {}
+    runs = questions.runs.filter(status=RunStatus.DONE, digest=digest).defer("marks").order_by("pk")
+    newest = {run.recipe: run for run in runs}
+    return {name: run for name, run in newest.items() if run.summary.get("fallbacks", 0) <= questions.questions / 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,8 @@ class Evaluation:
 
 def evaluations(digest: str) -> tuple[Evaluation, ...]:
     """What allows this model to be activated, by recipe."""
-    found = (evaluation(digest, recipe) for recipe in activation.RECIPES)
-    return tuple(Evaluation(run.recipe, run.pk) for run in found if run is not None)
+    found = _counting(digest)
+    return tuple(Evaluation(recipe, found[recipe].pk) for recipe in activation.RECIPES if recipe in found)
 
 
 def activate(*, actor: User | None, name: str, quantization: str = "auto", reason: str = "") -> ModelActivation:

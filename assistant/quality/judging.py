@@ -15,13 +15,12 @@ from django.conf import settings
 
 from assistant.chat import answering
 from assistant.chat.closing import Result
-from assistant.chat.evaluation import People, Places, Row
+from assistant.chat.evaluation import People, Places, Row, cites, holds
 from assistant.chat.models import Answer, Outcome
 from assistant.chat.replay import Unheard
 from assistant.guardrails import sanitize
 from inference.evaluation import answers
 from retrieval.evaluation import ndcg_at_k, recall_at_k
-from retrieval.text import normalize
 
 from .marks import Mark
 
@@ -72,10 +71,9 @@ def judge(
     row: Row, result: Result, places: set[tuple[UUID, int | None]], *, denied: int = 0, leaks: int = 0, ms: int = 0
 ) -> Mark:
     """The numbers of one result; `places` are where the answer stands."""
-    said = " ".join(sentence[0] for sentence in result.sentences)
-    sentences = [normalize(sentence[0]) for sentence in result.sentences]
-    expected = [normalize(answer) for answer in row.answers]
-    first = result.quotes[0] if result.quotes else None
+    sentences = [sentence[0] for sentence in result.sentences]
+    said = " ".join(sentences)
+    document, page = cites(result.quotes, places)
     marks = answers.judge(said, row.answers) if row.answerable and row.answers else None
     ranked, gains = _ranking(result, places)
     return Mark(
@@ -85,10 +83,10 @@ def judge(
         sure=float(result.detail.get("answerable", 0.0)),
         ndcg=round(ndcg_at_k({"q": ranked}, {"q": gains}, DEPTH), 4) if gains else None,
         recall=round(recall_at_k({"q": ranked}, {"q": gains}, DEPTH), 4) if gains else None,
-        document=first is not None and first.document in {pk for pk, _ in places},
-        page=first is not None and ((first.document, first.page) in places or (first.document, None) in places),
-        first=_holds(sentences[:1], expected),
-        second=_holds(sentences[:2], expected),
+        document=document,
+        page=page,
+        first=holds(sentences[:1], row.answers),
+        second=holds(sentences[:2], row.answers),
         exact=marks.exact if marks else None,
         f1=round(marks.f1, 4) if marks else None,
         rouge_l=round(marks.rouge_l, 4) if marks else None,
@@ -99,10 +97,6 @@ def judge(
         leaks=leaks,
         ms=ms,
     )
-
-
-def _holds(sentences: Sequence[str], expected: Sequence[str]) -> bool:
-    return any(answer in " ".join(sentences) for answer in expected)
 
 
 def _ranking(result: Result, places: set[tuple[UUID, int | None]]) -> tuple[list[str], dict[str, float]]:

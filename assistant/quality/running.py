@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from assistant import activation, engines, leases, observability
+from assistant import activation, engines, leases, observability, version
 from assistant.audit import services as audit
 from assistant.chat import answering
 from assistant.errors import AssistantError, Conflict
@@ -133,7 +133,7 @@ def _started(run: GoldenRun) -> None:
     with transaction.atomic():
         row = leases.hold(run)
         row.engine, row.model, row.digest, row.recipe = found.engine, found.model, found.digest, found.recipe
-        row.status, row.started_at, row.code = RunStatus.RUNNING, timezone.now(), services.code()
+        row.status, row.started_at, row.code = RunStatus.RUNNING, timezone.now(), version.code()
         row.save()
     run.engine, run.model, run.digest, run.recipe = found.engine, found.model, found.digest, found.recipe
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from kombu.exceptions import OperationalError
 
-from assistant import activation, observability, version
+from assistant import activation, observability
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
 from assistant.audit import services as audit
@@ -280,7 +280,3 @@ def answering() -> Answering:
             code="model_not_loaded",
         )
     return Answering(row.engine, row.name, row.digest, row.quantization)
-
-
-def code() -> str:
-    return version.code()

@@ -3,13 +3,10 @@ happens to the record."""
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
 import redis
-from django.db import connections, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -18,6 +15,7 @@ from assistant.audit import denials, digests, services, tasks
 from assistant.audit.models import AuditEvent, AuditPermit
 from assistant.transport import redis_client
 from tests.api.test_accounts import Api
+from tests.audit.locked import locked_log
 from tests.web.conftest import answered, library  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.django_db
@@ -233,28 +231,6 @@ def test_the_week_counts_denials_and_not_their_events(people, minute_over):
 
 
 # --- the record is away ---
-
-
-@contextmanager
-def locked_log():
-    """Another connection holds the log's lock."""
-    locked, release = threading.Event(), threading.Event()
-
-    def hold():
-        with transaction.atomic():
-            services.record(action="auth.sign_out")
-            locked.set()
-            release.wait(120)
-        connections.close_all()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert locked.wait(60)
-    try:
-        yield
-    finally:
-        release.set()
-        thread.join()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,6 +14,7 @@ from assistant import observability
 from assistant.audit import chain, keys, outside, services
 from assistant.audit.models import AuditCheckpoint, AuditContent, AuditEvent, AuditSegment
 from assistant.errors import AuditUnavailable
+from tests.audit.locked import locked_log
 
 
 @pytest.mark.django_db
@@ -147,24 +148,11 @@ def test_many_writers_leave_one_gapless_chain():
 @pytest.mark.django_db(transaction=True)
 def test_a_locked_log_refuses_quickly_and_recovers():
     services.record(action="auth.sign_in")
-    locked, release = threading.Event(), threading.Event()
-
-    def hold():
-        with transaction.atomic():
-            services.record(action="auth.sign_out")
-            locked.set()
-            release.wait(10)
-        connections.close_all()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    locked.wait(10)
-    began = time.monotonic()
-    with pytest.raises(AuditUnavailable) as refused:
-        services.intent(action="answer.asked")
-    took = time.monotonic() - began
-    release.set()
-    thread.join()
+    with locked_log():
+        began = time.monotonic()
+        with pytest.raises(AuditUnavailable) as refused:
+            services.intent(action="answer.asked")
+        took = time.monotonic() - began
     assert took < 2.5
     assert refused.value.retry_after
     services.intent(action="answer.asked")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -16,6 +15,7 @@ from assistant.audit.models import AuditEvent
 from assistant.chat.models import Conversation
 
 from .live import worker  # noqa: F401  (a fixture)
+from .questions import question
 
 GERMANY = "What is the meal allowance in Germany?"
 
@@ -57,20 +57,6 @@ def test_ask_says_honestly_that_the_documents_do_not_say(company):
 def test_what_cannot_be_asked_is_one_sentence(company, arguments):
     with pytest.raises(CommandError):
         run(*arguments)
-
-
-def question(number: int, text: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "id": f"q{number}",
-        "question": text,
-        "answers": [],
-        "answerable": True,
-        "document": None,
-        "page": None,
-        "as": "employee@company.example",
-        "denied": [],
-        **fields,
-    }
 
 
 QUESTIONS = [

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from tests.chat.conftest import Company, company  # noqa: F401  (a fixture)
+from tests.chat.questions import question
 
 GERMANY = "What is the meal allowance in Germany?"
-
-
-def question(number: int, text: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "id": f"q{number}",
-        "question": text,
-        "answers": [],
-        "answerable": True,
-        "document": None,
-        "page": None,
-        "as": "employee@company.example",
-        "denied": [],
-        **fields,
-    }
 
 
 QUESTIONS = [

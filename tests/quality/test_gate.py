@@ -18,10 +18,11 @@ from assistant.errors import Conflict, Invalid, PermissionRefused
 from assistant.quality import gate, running, services
 from assistant.quality.models import GoldenRun, RunStatus, Why
 from inference.errors import ModelNotFound
+from tests.chat.questions import question
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401  (a fixture)
 from tests.models.conftest import store, switch  # noqa: F401  (fixtures)
 
-from .conftest import TEXT, question
+from .conftest import TEXT
 
 REASON = "measured by the vendor, report 17"
 

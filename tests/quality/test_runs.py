@@ -19,8 +19,9 @@ from assistant.quality import running, services, tasks
 from assistant.quality.models import GoldenRun, GoldenSet, RunStatus, Why
 from assistant.runtime import demo_company, diagnosis
 from tests.chat.library import grant
+from tests.chat.questions import question
 
-from .conftest import GERMANY, TEXT, question
+from .conftest import GERMANY, TEXT
 
 
 def events(action: str) -> list[AuditEvent]:

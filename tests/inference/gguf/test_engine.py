@@ -15,6 +15,7 @@ from inference.engines.batching import BatchOptions
 from inference.engines.gguf import GgufCodec, GgufEngine
 from inference.errors import EngineUnavailable, ModelCorrupt, OutOfMemory, PromptTooLong, QuantizationRefused
 from tests.inference.gguf import build
+from tests.inference.many import asking, crowd, never, together
 from tests.inference.models.conftest import TEXTS
 
 if why := llama.missing():
@@ -30,30 +31,6 @@ QUESTIONS = [
 ]
 TOKEN = 256  # bytes of one token's keys and values in the tiny models
 SMALL = BatchOptions(rows=8, prefill_tokens=24, cache_bytes=4096 * TOKEN, prefix_bytes=2**20, lookup_rows=0)
-
-
-def never() -> bool:
-    return False
-
-
-def asking(text: str, *, tokens: int = 24, caller: str = "", key: str = "", **options) -> GenerationRequest:
-    settings = GenerationOptions(max_new_tokens=tokens, max_thinking_tokens=tokens, **options)
-    return GenerationRequest(text, (), (Message("user", text),), options=settings, caller=caller, cache_key=key)
-
-
-def together(engine, requests):
-    """Every request on a thread of its own, all at once."""
-    found = [None] * len(requests)
-
-    def run(at):
-        found[at] = collect(engine.stream(requests[at], cancelled=never))
-
-    threads = [threading.Thread(target=run, args=(at,)) for at in range(len(requests))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
 
 
 @pytest.fixture
@@ -257,24 +234,7 @@ def test_an_abandoned_answer_leaves_its_row(start):
 
 def test_admission_is_by_memory_and_nobody_is_lost(start):
     engine = start(options=dataclasses.replace(SMALL, cache_bytes=300 * TOKEN))
-    most = 0
-
-    def watch() -> bool:
-        nonlocal most
-        most = max(most, engine.load[0])
-        return False
-
-    results = []
-    threads = [
-        threading.Thread(
-            target=lambda: results.append(collect(engine.stream(asking("Who?", tokens=30), cancelled=watch)))
-        )
-        for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    results, most = crowd(engine, asking("Who?", tokens=30), 8)
     assert len(results) == 8
     assert len(set(results)) == 1
     assert 1 <= most <= 3

@@ -7,13 +7,13 @@ import time
 import pytest
 
 from inference import loading
-from inference.config import GenerationOptions
-from inference.engines.base import GenerationRequest, Message, collect
+from inference.engines.base import collect
 from inference.engines.batching import BatchingEngine, BatchOptions
 from inference.engines.local import engine_for
 from inference.engines.lookup import Lookup
 from inference.engines.transformers import TransformersEngine
 from inference.errors import EngineUnavailable, OutOfMemory, PromptTooLong
+from tests.inference.many import asking, crowd, never, together
 
 QUESTIONS = [
     "How long?",
@@ -26,35 +26,11 @@ QUESTIONS = [
 SMALL = BatchOptions(rows=8, prefill_tokens=24, cache_bytes=2**26, prefix_bytes=2**24, lookup_rows=0)
 
 
-def never() -> bool:
-    return False
-
-
-def asking(text: str, *, tokens: int = 24, caller: str = "", key: str = "", **options) -> GenerationRequest:
-    settings = GenerationOptions(max_new_tokens=tokens, max_thinking_tokens=tokens, **options)
-    return GenerationRequest(text, (), (Message("user", text),), options=settings, caller=caller, cache_key=key)
-
-
 def exact(folder):
     """Single precision: the order of additions in a batch must not decide between two equal tokens."""
     loaded = loading.load(folder, device="cpu")
     loaded.model.float()
     return loaded
-
-
-def together(engine, requests):
-    """Every request on a thread of its own, all at once."""
-    found = [None] * len(requests)
-
-    def run(at):
-        found[at] = collect(engine.stream(requests[at], cancelled=never))
-
-    threads = [threading.Thread(target=run, args=(at,)) for at in range(len(requests))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
 
 
 @pytest.fixture(scope="module", params=["qwen2_folder", "llama_folder"])
@@ -150,24 +126,7 @@ def test_admission_is_by_memory(models):
     token = 2 * 2 * 2 * 16 * 4  # keys and values, layers, key heads, size, bytes
     engine = BatchingEngine(models, dataclasses.replace(SMALL, cache_bytes=300 * token))
     try:
-        most = 0
-
-        def watch() -> bool:
-            nonlocal most
-            most = max(most, engine.load[0])
-            return False
-
-        results = []
-        threads = [
-            threading.Thread(
-                target=lambda: results.append(collect(engine.stream(asking("Who?", tokens=30), cancelled=watch)))
-            )
-            for _ in range(6)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        results, most = crowd(engine, asking("Who?", tokens=30), 6)
         assert len(set(results)) == 1
         assert 1 <= most <= 3
         with pytest.raises(OutOfMemory, match="does not fit into the cache"):
