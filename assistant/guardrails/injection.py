@@ -8,8 +8,12 @@ shows a banner, lowers a passage's rank, or asks a person to review the document
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, prod
+
+import numpy as np
+from numpy.typing import NDArray
 
 from . import planted, sanitize
 from .features import windows
@@ -81,25 +85,40 @@ def classifier_score(text: str) -> float:
 
 def planted_score(text: str, *, embed: planted.Embed | None = None) -> float:
     """The part of a sentence that does not belong here; a text without a context to stand out from has none."""
-    found = planted.suspects(text, embed=embed)
-    return _level(found[0].logit, embed) if found else 0.0
+    return _highest(planted.suspects(text, embed=embed), embed)
 
 
 def score(text: str, *, embed: planted.Embed | None = None) -> float:
-    """0..1: how much this reads like an attempt to instruct the model. About 5 ms for a passage of 1,000 characters.
+    """0..1: how much this reads like an attempt to instruct the model.
 
     `embed` (texts to rows of length 1) lets the meaning of suspect sentences count as well.
+    For many texts use `scores`.
     """
+    return float(scores([text], embed=embed)[0])
+
+
+def scores(texts: Sequence[str], *, embed: planted.Embed | None = None) -> NDArray[np.float32]:
+    """`score` of each text, shape (len(texts),). What has to be embedded for all of them is embedded in one call."""
+    out_of_place = planted.suspects_of([text[: sanitize.PASSAGE_LIMIT] for text in texts], embed=embed)
+    found = [_joined(text, _highest(some, embed)) for text, some in zip(texts, out_of_place, strict=True)]
+    return np.array(found, np.float32)
+
+
+def _joined(text: str, by_place: float) -> float:
     by_words = classifier_score(text)
-    if len(planted.spans(text)) < planted.LEAST_SENTENCES and by_words < THRESHOLD_DOWNRANK:
+    if by_words < THRESHOLD_DOWNRANK and len(planted.spans(text)) < planted.LEAST_SENTENCES:
         by_words = 0.0  # a question or two standing alone: people ask assistants for things, that is what they are for
-    by_words = max(by_words, planted_score(text[: sanitize.PASSAGE_LIMIT], embed=embed))
+    by_words = max(by_words, by_place)
     by_rules = rules_score(text)
     if by_rules == 0:
         return by_words if by_words >= THRESHOLD_BANNER else 0.0
     # Beside a strong rule the classifier confirms, less than as much again; a weak rule alone stays weak.
     support = by_words if by_words >= THRESHOLD_BANNER or by_rules >= THRESHOLD_BANNER else 0.0
     return 1.0 - (1.0 - by_rules) * (1.0 - 0.75 * support)
+
+
+def _highest(found: list[planted.Suspect], embed: planted.Embed | None) -> float:
+    return _level(found[0].logit, embed) if found else 0.0
 
 
 def without_suspects(text: str, *, embed: planted.Embed | None = None) -> str:

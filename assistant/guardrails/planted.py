@@ -158,26 +158,56 @@ def suspects(text: str, *, embed: Embed | None = None, model: Model | None = Non
 
     Logits with and without `embed` are on scales of their own; `level` makes them comparable.
     """
+    return suspects_of([text], embed=embed, model=model)[0]
+
+
+def suspects_of(texts: Sequence[str], *, embed: Embed | None = None, model: Model | None = None) -> list[list[Suspect]]:
+    """`suspects` of each text; what must be embedded for all of them is embedded in one call."""
     model = model or packaged()
+    looks = [_look(text, model, closer=embed is not None) for text in texts]
+    if embed is not None:
+        asked = [phrase for look in looks for phrase in look.phrases]
+        vectors = embed(asked) if asked else np.zeros((0, 0), np.float32)
+        at = 0
+        for look in looks:
+            if look.phrases:
+                own = vectors[at : at + len(look.phrases)]
+                look.logits = network(np.hstack([look.rows, meaning(own)]), model.fine)
+                at += len(look.phrases)
+    # A row speaks in its table's terms, not in sentences: nothing about it tells a plant from a neighbour.
+    found = [
+        [
+            Suspect(start, end, float(logit))
+            for (start, end), logit in zip(look.spans, look.logits, strict=True)
+            if text.count("|", start, end) < 2
+        ]
+        for text, look in zip(texts, looks, strict=True)
+    ]
+    return [sorted(some, key=lambda suspect: -suspect.logit) for some in found]
+
+
+@dataclass(slots=True)
+class _Look:
+    """What may be suspect in a text, and what must be embedded before its meaning can be judged."""
+
+    spans: list[tuple[int, int]]
+    logits: Floats
+    rows: Floats
+    phrases: list[str]
+
+
+def _look(text: str, model: Model, *, closer: bool) -> _Look:
     seen = view(text)
     if len(seen.spans) < LEAST_SENTENCES:  # nothing to stand out from
-        return []
+        return _Look([], np.zeros(0, np.float32), np.zeros((0, 0), np.float32), [])
     rows = seen.rows(wording_logits(seen, model))
     logits = network(rows, model.coarse)
-    if embed is None:
-        found = [Suspect(start, end, float(logit)) for (start, end), logit in zip(seen.spans, logits, strict=True)]
-    else:
-        chosen = candidates(logits, model.candidate)
-        if not len(chosen):
-            return []
-        finer = np.hstack([rows[chosen], logits[chosen, None], meaning(text, seen, chosen, embed)])
-        found = [
-            Suspect(seen.spans[at][0], seen.spans[at][1], float(logit))
-            for at, logit in zip(chosen, network(finer, model.fine), strict=True)
-        ]
-    # A row speaks in its table's terms, not in sentences: nothing about it tells a plant from a neighbour.
-    found = [one for one in found if text.count("|", one.start, one.end) < 2]
-    return sorted(found, key=lambda suspect: -suspect.logit)
+    if not closer:
+        return _Look(seen.spans, logits, rows, [])
+    chosen = candidates(logits, model.candidate)
+    spans = [seen.spans[at] for at in chosen]
+    finer = np.hstack([rows[chosen], logits[chosen, None]])
+    return _Look(spans, logits[chosen], finer, phrases(text, seen, chosen) if len(chosen) else [])
 
 
 def level(logit: float, levels: tuple[float, float]) -> float:
@@ -194,11 +224,15 @@ def candidates(logits: Floats, least: float) -> NDArray[np.int64]:
     return order[logits[order] > least]
 
 
-def meaning(text: str, seen: View, chosen: NDArray[np.int64], embed: Embed) -> Floats:
-    """Cosines of each chosen sentence with the beginning of what the others say, and with its likest fellow."""
+def phrases(text: str, seen: View, chosen: NDArray[np.int64]) -> list[str]:
+    """What `meaning` needs embedded: the beginning of what the other sentences say, then each chosen one."""
     left = set(range(len(seen.spans))) - set(chosen.tolist())
     rest = " ".join(text[slice(*seen.spans[at])] for at in sorted(left))[:REST]
-    vectors = embed([rest or text[:REST], *(text[slice(*seen.spans[at])] for at in chosen)])
+    return [rest or text[:REST], *(text[slice(*seen.spans[at])] for at in chosen)]
+
+
+def meaning(vectors: Floats) -> Floats:
+    """Cosines of each chosen sentence with what the others say, and with its likest fellow; from `phrases` embedded."""
     own = vectors[1:]
     fellows = own @ own.T
     np.fill_diagonal(fellows, -1.0 if len(own) > 1 else 0.0)

@@ -199,7 +199,7 @@ def fit(given: list[Sample], embed: Embed, *, sampled: int, dice: random.Random)
         logits = planted.network(one.rows, coarse)
         chosen = planted.candidates(logits, least)
         if len(chosen):
-            meaning = planted.meaning(one.text, one.seen, chosen, embed)
+            meaning = planted.meaning(embed(planted.phrases(one.text, one.seen, chosen)))
             finer.append(np.hstack([one.rows[chosen], logits[chosen, None], meaning]))
             labels += [one.labels[at] for at in chosen]
     fine = fit_network(np.concatenate(finer), np.array(labels))

@@ -143,3 +143,19 @@ def test_the_interval_is_wilsons():
     count = evaluate.Count(8, 10)
     assert [round(bound, 3) for bound in count.interval()] == [0.49, 0.943]
     assert evaluate.Count(0, 0).interval() == (0.0, 1.0)
+
+
+def test_many_passages_at_once_score_as_each_alone_and_are_embedded_in_one_call(embed):
+    texts = [*HONEST, "", *(f"{host} {request}" for host, request in PLANTED)]
+    calls = []
+
+    def counted(given):
+        calls.append(len(given))
+        return embed(given)
+
+    together = injection.scores(texts, embed=counted)
+    assert together.shape == (len(texts),)
+    assert len(calls) == 1
+    # A sentence embedded beside others may differ by rounding.
+    assert np.allclose(together, [injection.score(text, embed=embed) for text in texts], atol=0.02)
+    assert injection.scores([], embed=embed).shape == (0,)
