@@ -14,7 +14,8 @@ Knows: codes, HTTP status, whether a retry helps, whether somebody is turned awa
     ├── Unsupported           415
     ├── TooMany               429  quota, rate or a full queue; `retry_after` seconds
     └── Unavailable           503  a part is down; `retry_after` seconds
-        └── AuditUnavailable  503  no record, no answer
+        ├── AuditUnavailable  503  no record, no answer
+        └── DatabaseUnavailable  503  full, stopped or too busy
 """
 
 from __future__ import annotations
@@ -96,3 +97,7 @@ class Unavailable(AssistantError):
 
 class AuditUnavailable(Unavailable):
     code, title = "audit_unavailable", "The audit log cannot be written, so nothing is answered"
+
+
+class DatabaseUnavailable(Unavailable):
+    code, title = "database_unavailable", "The database does not answer or cannot be written; nothing was changed"

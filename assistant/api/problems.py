@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -12,6 +14,7 @@ from rest_framework.views import set_rollback
 
 from assistant import errors
 
+logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 
 
@@ -35,6 +38,9 @@ def translate(error: Exception) -> errors.AssistantError | None:
         translated.status = error.status_code
         translated.title = str(error.default_detail)
         return translated
+    if isinstance(error, OperationalError):
+        logger.error("the database does not do its part", exc_info=error)
+        return errors.DatabaseUnavailable(retry_after=5)
     return None
 
 

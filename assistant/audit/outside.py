@@ -8,6 +8,7 @@ Knows: two files in one directory, only readable by us. Does not know: the datab
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -19,6 +20,7 @@ from .verification import Checkpoint
 
 HEAD = "head"
 CHECKPOINTS = "checkpoints.jsonl"
+LONGEST_LINE = 4096  # bytes; a checkpoint has about 300
 
 
 @contextmanager
@@ -53,11 +55,24 @@ def read_head(directory: Path) -> Checkpoint | None:
 
 
 def append_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
-    """On disk (fsync) when it returns. Raises OSError."""
-    line = json.dumps({**checkpoint.statement, "signature": checkpoint.signature}, sort_keys=True) + "\n"
-    with _locked(directory / CHECKPOINTS, os.O_WRONLY | os.O_APPEND) as descriptor:
-        os.write(descriptor, line.encode())
+    """On disk (fsync) when it returns, as a whole or not at all. Raises OSError."""
+    line = json.dumps({**checkpoint.statement, "signature": checkpoint.signature}, sort_keys=True).encode() + b"\n"
+    with _locked(directory / CHECKPOINTS, os.O_RDWR | os.O_APPEND) as descriptor:
+        end = _end_of_lines(descriptor)
+        if os.write(descriptor, line) < len(line):
+            os.ftruncate(descriptor, end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory / CHECKPOINTS))
         os.fsync(descriptor)
+
+
+def _end_of_lines(descriptor: int) -> int:
+    """The size of the file, after half a line that a crash left at its end has been cut off."""
+    size = os.fstat(descriptor).st_size
+    tail = os.pread(descriptor, LONGEST_LINE, max(0, size - LONGEST_LINE))
+    end = size - len(tail) + tail.rfind(b"\n") + 1
+    if end < size:
+        os.ftruncate(descriptor, end)
+    return end
 
 
 def read_checkpoints(path: Path) -> list[Checkpoint]:

@@ -5,6 +5,7 @@ Knows: `assistant.errors` and HTTP. Does not know: what was attempted.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import translation
@@ -21,6 +23,7 @@ from assistant import errors, observability
 
 from . import failures
 
+logger = logging.getLogger(__name__)
 View = Callable[..., HttpResponseBase]
 
 
@@ -60,6 +63,9 @@ def guarded(view: View, *, public: bool = False) -> View:
             return redirect_to_login(request.get_full_path())
         except errors.AssistantError as error:
             return page(request, error)
+        except OperationalError:
+            logger.exception("the database does not do its part")
+            return page(request, errors.DatabaseUnavailable(retry_after=5))
 
     return wrapped
 
@@ -90,9 +96,11 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return page(request, errors.PermissionRefused(words, code="stale_form"))
 
 
-def server_error(request: HttpRequest) -> HttpResponse:
+def server_error(request: HttpRequest, error: errors.AssistantError) -> HttpResponse:
     """Must not fail itself: a page without database, session or context processors."""
     from django.template import loader
 
-    body = loader.get_template("500.html").render({"request_id": observability.current().request_id})
-    return HttpResponse(body, status=500)
+    heading, advice = failures.error_page(error.status)
+    facts = {"heading": heading, "advice": advice, "request_id": observability.current().request_id}
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return HttpResponse(loader.get_template("500.html").render(facts), status=error.status, headers=headers)

@@ -62,6 +62,7 @@ ERRORS = (
     gettext_noop("There is nothing here"),
     gettext_noop("The current state does not allow this"),
     gettext_noop("The audit log cannot be written, so nothing is answered"),
+    gettext_noop("The database does not answer or cannot be written; nothing was changed"),
     gettext_noop("Taken."),
     gettext_noop("Nothing can be replayed for the moment."),
     gettext_noop("No sealed segment that may go ends there."),

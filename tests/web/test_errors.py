@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.db import OperationalError
 from django.test import Client
 from django.utils import translation
 
 from assistant import errors
+from assistant.chat import limits
+from assistant.middleware import ContextMiddleware
 from assistant.web import errors as pages
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +25,7 @@ KINDS = [
     errors.TooMany,
     errors.Unavailable,
     errors.AuditUnavailable,
+    errors.DatabaseUnavailable,
 ]
 
 
@@ -46,9 +50,47 @@ def test_general_words_replace_an_untranslated_detail(rf):
 
 
 def test_fault_page_needs_neither_database_nor_session(rf):
-    response = pages.server_error(rf.get("/"))
+    response = pages.server_error(rf.get("/"), errors.AssistantError())
     assert response.status_code == 500
     assert b"Something went wrong on our side" in response.content
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [("/", "text/html; charset=utf-8"), ("/api/v1/answers/", "application/problem+json")],
+)
+@pytest.mark.parametrize(
+    ("fault", "status"), [(OperationalError("database or disk is full"), 503), (ZeroDivisionError("x"), 500)]
+)
+def test_a_database_that_is_away_even_for_the_session_is_a_503_and_a_fault_a_500(
+    people, monkeypatch, address, kind, fault, status
+):
+    """Whoever is signed in is looked up before any view is reached."""
+    client = Client(raise_request_exception=False)
+    client.force_login(people.employee)
+
+    def away(*_, **__):
+        raise fault
+
+    monkeypatch.setattr(ContextMiddleware, "_facts", staticmethod(away))
+    response = client.post(address, {"question": "How much?"})
+    assert (response.status_code, response.headers["Content-Type"]) == (status, kind)
+    assert response.has_header("Retry-After") == (status == 503)
+
+
+@pytest.mark.parametrize("address", ["/", "/api/v1/answers/", "/v1/chat/completions"])
+def test_a_database_that_cannot_be_written_once_the_record_stands_is_a_503(people, monkeypatch, address):
+    client = Client()
+    client.force_login(people.employee)
+
+    def full(*_, **__):
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr(limits, "serialise", full)
+    body = {"question": "How much?", "model": "assistant", "messages": [{"role": "user", "content": "How much?"}]}
+    response = client.post(address, body, **({} if address == "/" else {"content_type": "application/json"}))
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "5"
 
 
 def test_stale_form_says_what_to_do(people):
