@@ -69,9 +69,11 @@ SHOWN = Rule()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of one person: collections without a policy show everything."""
+    """The rules of one person: collections without a policy show everything. With them, read in one look, how the
+    indexes of guarded collections are made."""
 
     by_collection: Mapping[int, Rule] = field(default_factory=dict)
+    indexing: Mapping[int, Rule] = field(default_factory=dict)
 
     def of(self, collection: int) -> Rule:
         return self.by_collection.get(collection, SHOWN)
@@ -96,12 +98,16 @@ class Rules:
 def rules(user: User | AnonymousUser) -> Rules:
     """The person's rules at this moment. A role that a policy does not name sees the least."""
     role = getattr(user, "role", "")
-    return Rules({row.collection_id: _rule(row, role) for row in PersonalDataPolicy.objects.all()})
+    rows = list(PersonalDataPolicy.objects.all())
+    return Rules({row.collection_id: _rule(row, role) for row in rows}, _guarded(rows))
 
 
 def guarded() -> dict[int, Rule]:
     """Collections that hide something from somebody, each with the rule its index is made by."""
-    rows = PersonalDataPolicy.objects.all()
+    return _guarded(PersonalDataPolicy.objects.all())
+
+
+def _guarded(rows: Iterable[PersonalDataPolicy]) -> dict[int, Rule]:
     return {row.collection_id: _indexing(row) for row in rows if hides(row)}
 
 
@@ -238,7 +244,7 @@ def holds(text: str, rule: Rule) -> bool:
 def searchable(text: str, mine: Rules) -> str:
     """A query as guarded indexes know its values, for the collections whose values the person may see."""
     names = []
-    for collection, rule in guarded().items():
+    for collection, rule in mine.indexing.items():
         if mine.of(collection).shows:
             key = _key(collection)
             names += [masking.pseudonym(text[span.start : span.end], span.type, key=key) for span in spans(text, rule)]

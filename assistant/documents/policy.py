@@ -48,12 +48,12 @@ def readable_scopes(user: Person) -> QuerySet[Scope]:
 
 
 def readable_documents(user: Person) -> QuerySet[Document]:
-    return Document.objects.filter(scope__in=readable_scopes(user))
+    return Document.objects.filter(scope__in=_grants(user).values("scope"))
 
 
 def readable_chunks(user: Person) -> QuerySet[Chunk]:
     """Chunks that may be shown: an unreadable chunk cannot be loaded through this."""
-    return Chunk.objects.filter(document__scope__in=readable_scopes(user))
+    return Chunk.objects.filter(document__scope__in=_grants(user).values("scope"))
 
 
 def answerable_chunks(user: Person, day: date) -> QuerySet[Chunk]:

@@ -39,6 +39,12 @@ PER_DOCUMENT = 3
 MAX_LIMIT = 100
 QUOTED_DEPTH, QUOTED_PER_DOCUMENT = 100, 20  # candidates that are looked through for words in quotation marks
 SPARE = 10
+# What passages, answers and citations are made of. What else a row holds costs a search its reading and decrypting.
+_COLUMNS = (
+    *("document", "version", "ordinal", "page", "headings", "char_start", "char_end", "text", "suspicion"),
+    *("document__collection", "document__title", "document__collection__slug"),
+    *("version__number", "version__uploaded_by"),
+)
 RERANK_DEPTH = 20  # candidates that a cross-encoder reads; fixed, so that the time of a question is bounded
 
 
@@ -191,8 +197,8 @@ class Searcher:
         today = timezone.localdate()
         rows = (
             policy.answerable_chunks(query.user, today)
-            .defer("embedding")
             .select_related("document__collection", "version")
+            .only(*_COLUMNS)
             .in_bulk([hit.chunk_id for hit in hits])
         )
         there = {pk: row for pk, row in rows.items() if row.text}  # empty: its key was destroyed a moment ago

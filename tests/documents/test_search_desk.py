@@ -83,3 +83,18 @@ def test_as_many_threads_as_the_settings_say_and_all_of_them_end():
     desk.close()
     assert time.monotonic() - start < 9
     assert not [t for t in threading.enumerate() if t.ident not in before and t.name.startswith("search-")]
+
+
+def test_a_search_asks_the_database_as_often_for_many_passages_as_for_one(
+    world, searcher, monkeypatch, django_assert_num_queries
+):
+    """The person, the index's events, rights, policies, rows: one question each, whatever is made of the rows."""
+    monkeypatch.setattr("assistant.documents.search.searcher", lambda: searcher)
+    question = {"user": world.people.employee.pk, "query": "business class flights", "collections": []}
+    for number in range(6):
+        world.ready(world.handbook, f"policy{number}.md", POLICY + f"\n\nEdition {number} concerns flights.".encode())
+    search_desk.answer(question | {"limit": 10})  # keys and the index are loaded
+    for limit in (1, 6):
+        with django_assert_num_queries(5):
+            reply = search_desk.answer(question | {"limit": limit})
+        assert len(reply["results"]) == limit

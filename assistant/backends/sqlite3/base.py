@@ -1,6 +1,7 @@
-"""Django's SQLite, with a better way of waiting to write.
+"""Django's SQLite, with a better way of waiting to write, and connections that outlive the request.
 
-Knows: how SQLite says that somebody else is writing. Does not know: who writes what.
+Knows: how SQLite says that somebody else is writing, and which connections may be used again (`idle`). Does not know:
+who writes what.
 
 SQLite waits for its write lock by sleeping, longer each time and up to 100 ms: with many writers the lock lies idle
 most of the time, and who came last gets it as easily as who came first. Here a transaction that has to wait looks again
@@ -11,8 +12,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from typing import Any
 
 from django.db.backends.sqlite3 import base
+
+from .idle import Key, at_rest, idle, key
 
 _SHORT_MS, _LONG_MS = 3, 18  # SQLite sleeps 1, 2 ms and 1, 2, 5, 10 ms inside them
 _SOON = 0.5  # seconds after which a wait is a long one
@@ -20,6 +24,23 @@ _SOON = 0.5  # seconds after which a wait is a long one
 
 class DatabaseWrapper(base.DatabaseWrapper):
     transaction_mode: str | None
+    _opened: Key | None = None
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> sqlite3.Connection:
+        """One that is idle, else a new one."""
+        self._opened = key(conn_params["database"], repr((self.settings_dict["NAME"], self.settings_dict["OPTIONS"])))
+        if self._opened is not None and (kept := idle.take(self._opened)):
+            return kept
+        made: sqlite3.Connection = super().get_new_connection(conn_params)
+        at_rest(made)
+        return made
+
+    def _close(self) -> None:
+        """Give it back; after a fault, or in the middle of something, close it."""
+        if self.connection is None:
+            return
+        if self._opened is None or self.errors_occurred or not idle.put(self._opened, self.connection):
+            super()._close()  # type: ignore[misc]  # Django's types leave it out
 
     def _start_transaction_under_autocommit(self) -> None:
         begin = f"BEGIN {self.transaction_mode or ''}"
