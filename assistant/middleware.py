@@ -9,10 +9,13 @@ nowhere names nothing to be turned away from, and being asked to sign in is an i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import sync_only_middleware
+from servestatic.middleware import ServeStaticMiddleware
 
 from assistant import errors, observability
 from assistant.audit import coverage, denials
@@ -26,33 +29,17 @@ class ContextMiddleware:
     """Every request gets an id (echoed as X-Request-ID); the signed-in user and session enter the context."""
 
     sync_capable = True
-    async_capable = True
+    async_capable = False  # nothing in here is awaited (`asgi.Handler`)
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
-        if iscoroutinefunction(self.get_response):
-            return self._acall(request)
+    def __call__(self, request: HttpRequest) -> HttpResponse:
         request_id = observability.new_request_id()
         with observability.context(request_id=request_id, **self._facts(request)):
             response = self.get_response(request)
             if denial := denied(request, response):
                 denials.note(denial)
-        response["X-Request-ID"] = request_id
-        return response
-
-    async def _acall(self, request: HttpRequest) -> HttpResponse:
-        from asgiref.sync import sync_to_async
-
-        request_id = observability.new_request_id()
-        facts = await sync_to_async(self._facts)(request)
-        with observability.context(request_id=request_id, **facts):
-            response: HttpResponse = await self.get_response(request)  # type: ignore[misc]
-            if denial := denied(request, response):
-                await sync_to_async(denials.note)(denial)
         response["X-Request-ID"] = request_id
         return response
 
@@ -88,3 +75,21 @@ def denied(request: HttpRequest, response: HttpResponse) -> denials.Denial | Non
         address=found.view_name,
         method=request.method or "",
     )
+
+
+@sync_only_middleware
+def static_files(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Servestatic's files where a static address is asked for. Its own middleware would send every request through the
+    event loop once more."""
+    serve = async_to_sync(ServeStaticMiddleware(_no_file))
+    prefix = f"/{settings.STATIC_URL.lstrip('/')}"
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        found: HttpResponse | None = serve(request) if request.path_info.startswith(prefix) else None
+        return get_response(request) if found is None else found
+
+    return middleware
+
+
+async def _no_file(request: HttpRequest) -> None:
+    return None
