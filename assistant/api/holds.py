@@ -10,6 +10,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from assistant.chat import held
 from assistant.documents import holds
 from assistant.documents.models import HoldKind
 
@@ -39,6 +40,9 @@ class HoldSerializer(serializers.Serializer[Any]):
     lift_reason = serializers.CharField(allow_blank=True)
     lifted_by = serializers.CharField(allow_blank=True)
     lifted_at = serializers.DateTimeField(allow_null=True, help_text="Null: in force.")
+    conversations = serializers.IntegerField(help_text="How many it keeps: a held person's, or those that quote it.")
+    asked = serializers.IntegerField(help_text="How often one of them was to be deleted or erased, and was kept.")
+    last_asked = serializers.DateTimeField(allow_null=True)
 
 
 class HoldPageSerializer(serializers.Serializer[Any]):
@@ -57,7 +61,7 @@ class HoldsView(View):
         """Every hold, lifted ones too, newest first."""
         paginator = Newest()
         rows = paginator.paginate_queryset(holds.holds(actor=self.actor), request, view=self) or []
-        return paginator.get_paginated_response(HoldSerializer(holds.described(rows, actor=self.actor), many=True).data)
+        return paginator.get_paginated_response(HoldSerializer(held.described(rows, actor=self.actor), many=True).data)
 
     @extend_schema(request=PlacedSerializer, responses={201: HoldSerializer})
     def post(self, request: Request) -> Response:
@@ -83,7 +87,7 @@ class LiftView(View):
 
 
 def _one(row: Any, view: View) -> Any:
-    return HoldSerializer(holds.described([row], actor=view.actor)[0]).data
+    return HoldSerializer(held.described([row], actor=view.actor)[0]).data
 
 
 urlpatterns = [

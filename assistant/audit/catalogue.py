@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 10
+VERSION = 11
 PINNED = {
     3: "38bf75a3bb37dfa5cd325852c20a4a4a8335fb40a92d5eb9b6dca3cac677f08a",
     4: "96887b3e08be4b7ee8e968472d55cc56d089731ff59dc68aeacbba76026e7d0d",
@@ -20,6 +20,7 @@ PINNED = {
     8: "6d5bcc1cd9ce3770b8b31bcca4398772e43f80685dce446d5be4156ed0c2aedf",
     9: "a3f07a408e8b0c951a9f275eda103a26d5b6fcd24cd982f2cc671d27c7817e12",
     10: "ff9e35dc9ba94f48687ce4c2b06bb852cf84f2bfafc8bb75099a76c4825ab598",
+    11: "4d87221ad6fcdd6efaa346e00e6f55ca6a758c573d6287b60b390de7007c1f66",
 }
 OUTCOMES = ("intent", "success", "refused", "failed")
 
@@ -106,6 +107,7 @@ personal_data.map_exported  5 Map of personal data exported
 hold.placed                 6 Legal hold placed
 hold.lift_asked             6 Lifting of a legal hold asked for
 hold.lifted                 7 Legal hold lifted
+hold.kept                   7 Something was to be erased and a legal hold kept it
 egress.refused              9 Connection to the outside refused
 audit.viewed                3 Audit log viewed
 audit.verified              3 Audit log verified

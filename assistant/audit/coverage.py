@@ -71,7 +71,7 @@ api-answer-events answer          GET=answer.viewed
 api-answer-cancel answer          POST=answer.cancelled,answer.viewed
 api-answer-feedback answer        POST=answer.feedback
 api-conversations conversation    GET=-own
-api-conversation conversation     GET=answer.viewed PATCH=conversation.changed DELETE=conversation.deleted
+api-conversation conversation     GET=answer.viewed PATCH=conversation.changed DELETE=conversation.deleted,hold.kept
 api-conversation-restore conversation POST=conversation.restored
 api-search search                 POST=search.asked,search.shown
 openai-chat answer                POST=answer.asked,answer.refused,answer.shown,answer.cancelled,answer.viewed
@@ -113,7 +113,7 @@ web:ask answer                    GET=-names POST=answer.asked,answer.refused
 web:conversations conversation    GET=-own
 web:conversation conversation     GET=answer.viewed POST=answer.asked,answer.refused,answer.viewed
 web:conversation-rename conversation POST=conversation.changed
-web:conversation-delete conversation POST=conversation.deleted
+web:conversation-delete conversation POST=conversation.deleted,hold.kept
 web:conversation-restore conversation POST=conversation.restored
 web:answer-stop answer            POST=answer.cancelled
 web:answer-again answer           POST=answer.asked,answer.refused
@@ -152,7 +152,7 @@ web:person-new person             GET=-form POST=account.created
 web:person person                 GET=-duty POST=account.changed
 web:person-password person        POST=account.password_changed
 web:person-disable person         POST=account.disabled
-web:person-erase person           GET=-form POST=account.erased,conversation.erased,audit.content_erased
+web:person-erase person           GET=-form POST=account.erased,conversation.erased,audit.content_erased,hold.kept
 web:person-enable person          POST=account.enabled
 web:team-new team                 GET=-form POST=team.created
 web:team team                     GET=-duty POST=team.changed
@@ -223,7 +223,7 @@ audit_verify   -reads
 create_token   token.issued
 create_user    account.created
 doctor         -reads
-erase_person   account.erased,conversation.erased,audit.content_erased
+erase_person   account.erased,conversation.erased,audit.content_erased,hold.kept
 evaluate       answer.asked,answer.refused,golden.changed,golden.run,golden.drifted
 export_person  account.exported
 hold           hold.placed,hold.lift_asked,hold.lifted

@@ -21,7 +21,7 @@ from assistant.documents.models import Document, DocumentVersion, Grant
 from assistant.errors import Conflict
 from assistant.vault import ring
 
-from . import services
+from . import held, services
 from .models import Answer, Conversation, DailyQuestions
 
 _TABLES = ("accounts_user", "account_emailaddress", "django_session")  # hold what is not sealed: name and address
@@ -33,30 +33,37 @@ def erase_person(*, actor: User | None, user: User) -> dict[str, int]:
     Ended at once: sessions, tokens, memberships, grants in their name. Erased: conversations with questions, answers,
     judgements; the texts of their audit events (commitments stay, the chain verifies); name and address. Kept: what
     they uploaded, which are the company's, without their name. Destroyed: their keys, and so every copy in archives.
-    Raises PermissionRefused, Conflict (oneself, the last administrator, legal hold), AuditUnavailable.
+    Raises PermissionRefused, Conflict (oneself, the last administrator, legal hold on the person or on what their
+    conversations quote: the reviewers are told, nothing is erased), AuditUnavailable.
     """
     if actor is not None:
         require(actor, Duty.MANAGE_PEOPLE)
         if actor.pk == user.pk:
             raise Conflict("Another administrator has to erase your account.", code="oneself")
     key = user.pk
+    mine = Conversation.objects.filter(owner=key)
+    with transaction.atomic():
+        held.tell(mine, asked="erasure")
     holds.check_person(key)
+    held.check(mine)
     audit.intent(action="account.erased", target=("user", str(key)))
     with transaction.atomic():
         row = User.objects.select_for_update().get(pk=key)
         _keep_an_administrator(row)
         holds.check_person(key)
+        held.check(mine)
         row.is_active = False  # nothing new begins while the rest goes
         row.session_version += 1
         row.save(update_fields=["is_active", "session_version"])
     receipt = {
         "answers": Answer.objects.filter(owner=key).count(),
-        "conversations": services.erase(Conversation.objects.filter(owner=key), reason="person_erased"),
+        "conversations": services.erase(mine, reason="person_erased"),
         "sessions": _end_sessions(key),
         "audited_texts": audit.erase_contents(_sequences(key)),
     }
     with transaction.atomic():
         row = User.objects.select_for_update().get(pk=key)
+        held.check(mine)  # a hold placed meanwhile keeps them, and with them their owner's account
         receipt |= {
             "tokens": ApiToken.objects.filter(user=key).count(),
             "grants": Grant.objects.filter(user=key).count(),
@@ -78,7 +85,7 @@ def export_person(*, actor: User | None, user: User) -> dict[str, Any]:
     if actor is not None and actor.pk != user.pk:
         raise Conflict("Only the person, or a command on the host, may export this.", code="not_yours")
     audit.intent(action="account.exported", target=("user", str(user.pk)))
-    conversations = list(Conversation.objects.filter(owner=user, deleted_at=None).order_by("created_at"))
+    conversations = list(Conversation.objects.filter(owner=user).order_by("created_at"))
     export = {
         "made_at": timezone.now().isoformat(),
         "account": {
@@ -127,6 +134,7 @@ def _conversation(user: User, row: Conversation) -> dict[str, Any]:
         "id": str(row.pk),
         "title": row.title,
         "created_at": row.created_at,
+        "deleted_at": row.deleted_at,  # still kept: for a moment, or by a legal hold on what it quotes
         "answers": [
             {**view.as_dict(), "feedback_reason": getattr(getattr(answer, "feedback", None), "reason", "")}
             for answer, view in zip(answers, views, strict=True)

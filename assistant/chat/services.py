@@ -19,7 +19,7 @@ import redis
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from assistant import errors, observability
@@ -33,7 +33,7 @@ from assistant.guardrails import sanitize
 from assistant.transport import redis_client
 from assistant.vault import ring
 
-from . import dispatch, limits, presentation, streaming
+from . import dispatch, held, limits, presentation, streaming
 from .closing import Result, close
 from .models import Answer, AnswerStatus, Citation, Conversation, Feedback, Outcome
 from .presentation import AnswerView
@@ -223,7 +223,8 @@ def rename(*, actor: User, conversation_id: UUID | str, title: str) -> Conversat
 
 
 def delete_conversation(*, actor: User, conversation_id: UUID | str) -> None:
-    """Hide the conversation, stop what runs in it; the sweeper erases it after UNDO_SECONDS."""
+    """Hide the conversation, stop what runs in it; the sweeper erases it after UNDO_SECONDS, or when no hold on what it
+    quotes keeps it any longer. Raises Conflict when its owner is under legal hold."""
     conversation = get_conversation(actor=actor, conversation_id=conversation_id)
     holds.check_person(actor.pk)
     with transaction.atomic():
@@ -235,6 +236,7 @@ def delete_conversation(*, actor: User, conversation_id: UUID | str) -> None:
             target=("conversation", str(conversation.pk)),
             detail={"undo_seconds": UNDO_SECONDS},
         )
+        held.tell(Conversation.objects.filter(pk=conversation.pk), asked="deletion")
 
 
 def restore_conversation(*, actor: User, conversation_id: UUID | str) -> Conversation:
@@ -268,9 +270,9 @@ def erase(rows: QuerySet[Conversation], *, reason: str = "deleted") -> int:
     """Erase conversations with their answers, for good; how many. Their audit events stay. What is under legal hold is
     left out."""
     erased = 0
-    for pk in rows.exclude(owner__in=holds.held_people()).values_list("pk", flat=True):
+    for pk in rows.exclude(held.kept()).values_list("pk", flat=True):
         with transaction.atomic():
-            row = rows.select_for_update().filter(pk=pk).exclude(owner__in=holds.held_people()).first()
+            row = rows.select_for_update().filter(pk=pk).exclude(held.kept()).first()
             if row is None:  # restored, or held, meanwhile
                 continue
             answers = list(row.answers.values_list("pk", flat=True))
@@ -290,7 +292,8 @@ def withhold(document_ids: Sequence[UUID]) -> dict[str, int]:
     """The documents are being deleted: erase every answer that rests on one of them, in the caller's transaction."""
     links = Answer.rests_on.through._default_manager.filter(document__in=document_ids)
     answers = list(Answer.objects.filter(pk__in=links.values("answer")).values_list("pk", flat=True))
-    if Answer.objects.filter(pk__in=answers, owner__in=holds.held_people()).exists():
+    kept = Q(owner__in=holds.held_people()) | Q(rests_on__in=holds.held_documents())
+    if Answer.objects.filter(kept, pk__in=answers).exists():
         raise errors.Conflict(
             "Somebody's conversation that is under legal hold quotes this. Nothing was changed.", code="legal_hold"
         )

@@ -1,10 +1,10 @@
 """Legal holds: what must be kept, whoever wants it gone. Knows: who may place and lift one, and what it covers. Does
-not know: conversations (`chat` asks about their owner).
+not know: conversations (`chat.held` asks about their owner and what they quote).
 
-A hold on a collection covers its documents, on a document that one, on a person their account and conversations. It is
-placed at once, by an administrator of people or a reviewer of the record; it is lifted when the one duty asks and
-another person with the other duty agrees. Erasure, retention and moving out of a held collection stop with a sentence
-that says so; reading and asking go on.
+A hold on a collection covers its documents, on a document that one and the conversations that quote it, on a person
+their account and conversations. It is placed at once, by an administrator of people or a reviewer of the record; it is
+lifted when the one duty asks and another person with the other duty agrees. Erasure, retention and moving out of a held
+collection stop with a sentence that says so; reading and asking go on.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ class HoldView:
     lifted_at: datetime | None
     may_ask: bool
     may_lift: bool
+    conversations: int = 0  # kept by it, and how often one of them was to go: filled in where they are known
+    asked: int = 0
+    last_asked: datetime | None = None
 
 
 def holds(*, actor: User) -> QuerySet[LegalHold]:
@@ -128,13 +131,7 @@ def lift(*, actor: User, hold_id: int) -> LegalHold:
 
 def check_documents(document_ids: Iterable[UUID]) -> None:
     """Raises Conflict when one of them must be kept. In the transaction that would erase it."""
-    keys = list(document_ids)
-    places = Document.objects.filter(pk__in=keys).order_by().values_list("collection", flat=True)
-    held = living().filter(
-        Q(kind=HoldKind.DOCUMENT, target__in=[str(key) for key in keys])
-        | Q(kind=HoldKind.COLLECTION, target__in=[str(place) for place in places])
-    )
-    if held.exists():
+    if held_documents().filter(pk__in=list(document_ids)).exists():
         raise Conflict("This must be kept: it is under legal hold. Nothing was changed.", code="legal_hold")
 
 
@@ -148,6 +145,14 @@ def check_person(user_id: int) -> None:
     """Raises Conflict when the person's account and conversations must be kept."""
     if user_id in held_people():
         raise Conflict("This must be kept: it is under legal hold. Nothing was changed.", code="legal_hold")
+
+
+def held_documents() -> QuerySet[Document]:
+    """The documents that must be kept, themselves or with their collection."""
+    targets = living().values_list("target", flat=True)
+    documents = [UUID(target) for target in targets.filter(kind=HoldKind.DOCUMENT)]
+    places = [int(target) for target in targets.filter(kind=HoldKind.COLLECTION)]
+    return Document.objects.filter(Q(pk__in=documents) | Q(collection__in=places))
 
 
 def held_people() -> set[int]:

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from assistant.chat import held
 from assistant.documents import holds as domain
 
 from .forms import HoldForm
@@ -26,7 +27,7 @@ def holds(request: HttpRequest) -> HttpResponse:
         if done:
             messages.success(request, gettext("Hold %(number)s is in force.") % {"number": row.pk})
             return redirect("web:holds")
-    rows = domain.described(page, actor=person)
+    rows = held.described(page, actor=person)
     return form_page(request, "web/holds.html", form, {"page": page, "rows": rows})
 
 

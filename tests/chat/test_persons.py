@@ -13,7 +13,7 @@ from assistant.accounts import services as accounts
 from assistant.accounts.models import User
 from assistant.audit.models import AuditContent, AuditEvent
 from assistant.audit.reading import verify_log
-from assistant.chat import persons, services
+from assistant.chat import held, persons, services
 from assistant.chat.models import Answer, Conversation
 from assistant.documents import holds
 from assistant.errors import Conflict, PermissionRefused
@@ -121,3 +121,106 @@ def test_command_erases_after_asking(people, asked, capsys, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda _: people.employee.email)
     call_command("erase_person", people.employee.email)
     assert json.loads(capsys.readouterr().out)["conversations"] == 1
+
+
+# --- what a held document keeps ---
+
+
+@pytest.fixture(params=["document", "collection"])
+def keeping(request, people, asked):
+    """A hold on what both quote, with the answers of two people."""
+    document = asked[0].rests_on.get()
+    target = str(document.pk) if request.param == "document" else document.collection.slug
+    return holds.place(actor=people.auditor, kind=request.param, target=target, reason=WHY)
+
+
+def lift(people, row):
+    holds.ask_to_lift(actor=people.administrator, hold_id=row.pk, reason=WHY)
+    holds.lift(actor=people.auditor, hold_id=row.pk)
+
+
+def told():
+    events = AuditEvent.objects.filter(action="hold.kept").order_by("seq")
+    return [(event.target_id, event.outcome, event.detail["asked"], event.detail["conversations"]) for event in events]
+
+
+def test_a_conversation_that_quotes_a_held_document_outlives_its_time(people, asked, keeping, settings):
+    settings.CONVERSATION_RETENTION_DAYS = 30
+    nothing = library.asked(people.employee, "How many moons has Jupiter?")
+    assert not nothing.rests_on.exists()
+    Conversation.objects.update(updated_at=timezone.now() - timedelta(days=31))
+    assert services.erase_expired() == 1  # of those three, the one without a word of the document
+    assert set(Answer.objects.values_list("pk", flat=True)) == {answer.pk for answer in asked}
+    assert "28 euros" in Answer.objects.get(pk=asked[0].pk).text  # readable still
+    lift(people, keeping)
+    assert services.erase_expired() == 2
+
+
+def test_whoever_deletes_it_sees_it_go_and_it_is_kept_until_the_hold_is_lifted(people, asked, keeping):
+    mine, _ = asked
+    services.delete_conversation(actor=people.employee, conversation_id=mine.conversation_id)
+    assert not services.conversations(people.employee).exists()
+    assert told() == [(str(keeping.pk), "refused", "deletion", [str(mine.conversation_id)])]
+    Conversation.objects.filter(deleted_at__isnull=False).update(deleted_at=timezone.now() - timedelta(days=1))
+    assert services.erase_deleted() == 0
+    assert "28 euros" in Answer.objects.get(pk=mine.pk).text
+    lift(people, keeping)
+    assert services.erase_deleted() == 1
+    assert not Answer.objects.filter(pk=mine.pk).exists()
+
+
+def test_an_erasure_of_a_person_stops_at_it_and_the_reviewers_are_told(people, asked, keeping):
+    mine, _ = asked
+    with pytest.raises(Conflict, match="quote what is under legal hold"):
+        persons.erase_person(actor=people.administrator, user=people.employee)
+    people.employee.refresh_from_db()
+    assert people.employee.is_active  # nothing of it was begun
+    assert not AuditEvent.objects.filter(action="account.erased").exists()
+    assert "28 euros" in Answer.objects.get(pk=mine.pk).text
+    assert told() == [(str(keeping.pk), "refused", "erasure", [str(mine.conversation_id)])]
+    (view,) = held.described(holds.holds(actor=people.auditor), actor=people.auditor)
+    assert (view.conversations, view.asked) == (2, 1)
+    assert view.last_asked is not None
+    lift(people, keeping)
+    (view,) = held.described(holds.holds(actor=people.auditor), actor=people.auditor)
+    assert (view.conversations, view.asked) == (0, 1)
+    assert persons.erase_person(actor=people.administrator, user=people.employee)["answers"] == 1
+
+
+def test_a_hold_placed_while_a_person_is_being_erased_keeps_what_is_left(people, asked, monkeypatch):
+    """Between the last look and the end: the account goes only when no conversation of it must be kept."""
+    mine, _ = asked
+    sequences = persons._sequences
+
+    def meanwhile(key):
+        target = str(mine.rests_on.get().pk)
+        holds.place(actor=people.auditor, kind="document", target=target, reason=WHY)
+        return sequences(key)
+
+    erase = services.erase
+    monkeypatch.setattr(services, "erase", lambda rows, **_: 0)  # it came before this one's turn
+    monkeypatch.setattr(persons, "_sequences", meanwhile)
+    with pytest.raises(Conflict, match="quote what is under legal hold"):
+        persons.erase_person(actor=people.administrator, user=people.employee)
+    assert User.objects.filter(pk=people.employee.pk).exists()
+    assert erase(Conversation.objects.filter(owner=people.employee)) == 0
+    assert Answer.objects.filter(pk=mine.pk).exists()
+
+
+def test_another_document_s_deletion_does_not_take_an_answer_that_quotes_a_held_one(people, asked, keeping):
+    mine, _ = asked
+    free = library.write_document(library.collection("news", "everyone"), "News", ["News\n\nThe canteen is closed."])
+    services.withhold([free.pk])  # nothing rests on it yet
+    mine.rests_on.add(free)
+    with pytest.raises(Conflict, match="legal hold"):
+        services.withhold([free.pk])
+    lift(people, keeping)
+    assert services.withhold([free.pk]) == {"answers_withheld": 1}
+
+
+def test_the_export_of_a_person_names_what_is_kept_though_deleted(people, asked, keeping):
+    mine, _ = asked
+    services.delete_conversation(actor=people.employee, conversation_id=mine.conversation_id)
+    (conversation,) = persons.export_person(actor=people.employee, user=people.employee)["conversations"]
+    assert conversation["id"] == str(mine.conversation_id)
+    assert conversation["deleted_at"] is not None

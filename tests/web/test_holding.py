@@ -2,6 +2,7 @@
 
 import pytest
 
+from assistant.chat.models import Answer, Conversation
 from assistant.documents.models import LegalHold
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +39,21 @@ def test_a_held_document_says_so_when_somebody_deletes_it(as_person, people, lib
     boss = as_person(people.administrator)
     body = boss.post(f"/documents/{library.policy.pk}/delete/", follow=True).content.decode()
     assert "legal hold" in body
+
+
+def test_the_page_says_what_a_hold_keeps_and_that_it_was_to_go(as_person, people, library):
+    answer = Answer.objects.create(
+        conversation=Conversation.objects.create(owner=people.employee), owner=people.employee, question="How much?"
+    )
+    answer.rests_on.add(library.policy)
+    auditor = as_person(people.auditor)
+    auditor.post("/holds/", {"kind": "document", "target": str(library.policy.pk), "reason": WHY})
+    assert "It keeps 1 conversation." in auditor.get("/holds/").content.decode()
+    as_person(people.employee).post(f"/conversations/{answer.conversation_id}/delete/")
+    boss = as_person(people.administrator)
+    body = boss.post(f"/people/{people.employee.pk}/erase/", {"confirm": people.employee.email}).content.decode()
+    assert "quote what is under legal hold" in body
+    assert "2 times one was to be deleted or erased, and was kept." in auditor.get("/holds/").content.decode()
 
 
 @pytest.mark.parametrize(
