@@ -154,4 +154,4 @@ def _collector() -> Iterator[CheckMessage]:
         try:
             syslog.parse(settings.AUDIT_SYSLOG)
         except Invalid as error:
-            yield Error(f"AUDIT_SYSLOG: {error.detail}", hint="For example udp://10.0.0.5:514.", id="assistant.E016")
+            yield Error(f"AUDIT_SYSLOG: {error.detail}", hint="For example tcp://10.0.0.5:601.", id="assistant.E017")

@@ -62,6 +62,16 @@ def env_share(name: str, default: float, *, most: float = 1.0) -> float:
     return number
 
 
+def host_of(name: str, address: str, example: str) -> str | None:
+    """The host in an address, None for one that has none. What is wrong with it is not repeated: it may be a secret."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+        return parts.hostname
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is not an address. Write for example {name}={example}") from None
+
+
 def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
 
@@ -415,7 +425,9 @@ EGRESS_ALLOW = env_list("EGRESS_ALLOW")
 egress.install(
     [
         DATABASES["default"]["HOST"],
-        *(urlsplit(address).hostname for address in (REDIS_URL, REMOTE_URL, AUDIT_SYSLOG)),
+        host_of("REDIS_URL", REDIS_URL, "rediss://:PASSWORD@HOST:6379/0"),
+        host_of("REMOTE_URL", REMOTE_URL, "https://HOST:8000/v1"),
+        host_of("AUDIT_SYSLOG", AUDIT_SYSLOG, "tcp://10.0.0.5:601"),
         *EGRESS_ALLOW,
     ],
     record=DATA_DIR / "run" / "egress-refused.jsonl",

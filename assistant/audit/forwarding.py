@@ -7,6 +7,8 @@ so what was under way when a process died goes out again. Beginning, losing and 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import islice
 
 from django.conf import settings
@@ -19,6 +21,7 @@ from assistant.errors import Invalid, Unavailable
 from . import reading, services, syslog
 from .models import AuditEvent, AuditForwarding
 
+LATE = timedelta(minutes=15)  # what waits longer is not under way any more
 BATCH = 500
 BATCHES_AT_ONCE = 20
 ACTION = "audit.forwarding"
@@ -44,17 +47,38 @@ def forward() -> int:
                 if not AuditForwarding.objects.filter(pk=place.pk, seq=place.seq).update(seq=last, at=timezone.now()):
                     break  # another process is at it
                 place.seq = last
-    except (Unavailable, Invalid):
+    except (Unavailable, Invalid) as error:
+        AuditForwarding.objects.filter(pk=place.pk).update(problem=error.detail[:300])
         if not place.lost:
             _tell(place, lost=True)
         raise
     return sent
 
 
-def waiting() -> int:
-    """How many events the collector does not have yet; 0 when there is none."""
-    row = AuditForwarding.objects.filter(address=settings.AUDIT_SYSLOG).first() if settings.AUDIT_SYSLOG else None
-    return _waiting(row.seq).count() if row else 0
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the collector is served: events it does not have yet and since when the first of them waits, when it was last
+    given some, and why not since (the last error; "" when it was reached)."""
+
+    address: str
+    waiting: int
+    since: datetime | None
+    served_at: datetime | None
+    problem: str
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem and (self.since is None or timezone.now() - self.since < LATE)
+
+
+def standing() -> Standing | None:
+    """None when events are not sent on."""
+    if not settings.AUDIT_SYSLOG:
+        return None
+    row = AuditForwarding.objects.filter(address=settings.AUDIT_SYSLOG).first() or AuditForwarding()
+    behind = _waiting(row.seq)
+    first = behind.values_list("at", flat=True).first()
+    return Standing(settings.AUDIT_SYSLOG, behind.count(), first, row.at, row.problem)
 
 
 def _waiting(seq: int) -> QuerySet[AuditEvent]:
@@ -74,7 +98,7 @@ def _place(address: str) -> AuditForwarding:
 
 def _tell(place: AuditForwarding, *, lost: bool) -> None:
     with transaction.atomic():
-        AuditForwarding.objects.filter(pk=place.pk).update(lost=lost)
+        AuditForwarding.objects.filter(pk=place.pk).update(lost=lost, **({} if lost else {"problem": ""}))
         place.lost = lost
         detail = {"address": place.address, "served": place.seq}
         outcome = "failed" if lost else "success"

@@ -162,6 +162,7 @@ class AuditForwarding(models.Model):
     seq = models.BigIntegerField(default=0)  # the last event handed over
     at = models.DateTimeField(null=True)
     lost = models.BooleanField(default=False)  # it could not be reached, which is on record
+    problem = models.CharField(max_length=300, blank=True, default="")  # why, in the words of the last attempt
 
     def __str__(self) -> str:
         return f"{self.address} up to {self.seq}"

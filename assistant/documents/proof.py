@@ -1,7 +1,7 @@
 """What shows that nothing leaves and nothing readable lies around: for the health page and `doctor`.
 
-Knows: the guard, the record of refusals, the flags, the keys, the originals. Changes nothing and says only what it has
-looked at now.
+Knows: the guard, the record of refusals, the log's collector, the flags, the keys, the originals. Changes nothing and
+says only what it has looked at now.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from assistant import egress
+from assistant.audit import forwarding
 from assistant.audit.models import AuditEvent
 from assistant.vault import services as vault
 from assistant.vault.envelope import Damaged
@@ -37,7 +38,7 @@ class Proof:
 
 def proofs() -> list[Proof]:
     """Everything, in the order a reader would ask."""
-    return [_guard(), _refusals(), _offline(), _keys(), _originals()]
+    return [_guard(), _refusals(), _forwarding(), _offline(), _keys(), _originals()]
 
 
 def _guard() -> Proof:
@@ -52,6 +53,20 @@ def _refusals() -> Proof:
     if last is not None:
         facts |= {"last": str(last.detail.get("target", "")), "when": last.at}
     return Proof("refusals", facts["count"] == 0, facts)
+
+
+def _forwarding() -> Proof:
+    """Whether events go on to a collector inside the network, and whether it has them."""
+    found = forwarding.standing()
+    if found is None:
+        return Proof("forwarding", True, {"address": "", "waiting": 0})
+    facts = {
+        "address": found.address,
+        "waiting": found.waiting,
+        "when": found.served_at or "",
+        "problem": found.problem,
+    }
+    return Proof("forwarding", found.ok, facts)
 
 
 def _offline() -> Proof:

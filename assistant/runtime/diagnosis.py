@@ -230,8 +230,17 @@ def _privacy() -> Iterator[Finding]:
         return
     for each in found:
         words, hint = _PROOFS[each.name][each.ok]
-        level: Level = "good" if each.ok else "warning" if each.name in ("refusals", "originals") else "error"
-        facts = {"hosts": "none", "last": "", **{name: value for name, value in each.facts.items() if value != ""}}
+        level: Level = "good" if each.ok else "warning" if each.name in _MENDABLE else "error"
+        facts = {
+            "hosts": "none",
+            "last": "",
+            "when": "never",
+            **{name: value for name, value in each.facts.items() if value != ""},
+        }
+        if each.name == "forwarding" and not facts.get("address"):
+            words = "Audit events are not sent on: AUDIT_SYSLOG names no collector."
+        elif each.name == "forwarding":
+            facts["why"] = f" Last error: {facts['problem']}" if facts.get("problem") else ""
         yield Finding(f"privacy.{each.name}", level, words.format(**facts), hint)
     if connection.vendor == "postgresql":
         if roles.can_lift(connection):
@@ -245,6 +254,7 @@ def _privacy() -> Iterator[Finding]:
             yield Finding("audit.role", "good", "The product's database role cannot lift the audit triggers.")
 
 
+_MENDABLE = ("refusals", "forwarding", "originals")
 _PROOFS = {
     "guard": {
         True: ("Connections to other machines are refused; services allowed by name: {hosts}.", ""),
@@ -255,6 +265,13 @@ _PROOFS = {
         False: (
             "{count} connections elsewhere were tried and refused; the last to {last}.",
             "See the events “egress.refused” in the audit log: what tried, and whether EGRESS_ALLOW should name it.",
+        ),
+    },
+    "forwarding": {
+        True: ("The collector at {address} gets every audit event: {waiting} wait, last served {when}.", ""),
+        False: (
+            "{waiting} audit events wait for the collector at {address}; last served {when}.{why}",
+            "See whether it listens and whether beat runs. Nothing is lost: events go on in order once it is reached.",
         ),
     },
     "offline": {

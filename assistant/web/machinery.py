@@ -29,7 +29,7 @@ from assistant.models import ActivationState
 from assistant.quality import gate
 from inference.errors import InferenceError, ModelNotFound
 
-from . import wording
+from . import proof_words, wording
 
 _ACTIVE = ActivationState.ACTIVE.value
 
@@ -78,10 +78,10 @@ def proofs() -> list[PartRow]:
     """What shows that nothing leaves and nothing readable lies around, in words."""
     return [
         PartRow(
-            name=wording.proof_name(each.name),
+            name=proof_words.name_of(each.name),
             tone="good" if each.ok else "bad",
             state=gettext("shown") if each.ok else gettext("look"),
-            words=wording.proof_words(each.name, each.facts, ok=each.ok),
+            words=proof_words.words_of(each.name, each.facts, ok=each.ok),
         )
         for each in proof.proofs()
     ]

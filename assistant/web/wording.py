@@ -279,56 +279,6 @@ def model_state(state: str) -> dict[str, str]:
     }.get(state, {"tone": "idle", "words": gettext("installed")})
 
 
-def proof_name(name: str) -> str:
-    return {
-        "guard": gettext("Way out"),
-        "refusals": gettext("Attempts"),
-        "offline": gettext("Libraries"),
-        "keys": gettext("Keys"),
-        "originals": gettext("Originals"),
-    }[name]
-
-
-def proof_words(name: str, facts: dict[str, Any], *, ok: bool) -> str:
-    """What was looked at and what was seen, from its facts."""
-    if name == "guard":
-        if not ok:
-            return gettext("This process is not guarded.")
-        if facts["hosts"]:
-            return gettext("Every process refuses connections to other machines, except to %(hosts)s.") % facts
-        return gettext("Every process refuses connections to other machines.")
-    if name == "refusals":
-        if ok:
-            return gettext("No process has tried to connect elsewhere.")
-        words = ngettext(
-            "%(count)d connection elsewhere was tried and refused; the last to %(last)s.",
-            "%(count)d connections elsewhere were tried and refused; the last to %(last)s.",
-            facts["count"],
-        )
-        return words % {"last": gettext("an unknown place"), **facts}
-    if name == "offline":
-        if ok:
-            return gettext("Told to fetch nothing; no package that fetches code is there.")
-        return gettext("Not as it should be: %(wrong)s.") % facts
-    if name == "keys":
-        if ok:
-            return (
-                gettext("The master key opens the keys of what is kept: %(living)d living, %(destroyed)d destroyed.")
-                % facts
-            )
-        return gettext("The master key does not open the keys of what is kept. Nothing can be read.")
-    if ok:
-        return gettext("Every original is sealed on the disk.")
-    return (
-        ngettext(
-            "%(count)d original is readable on the disk; run manage.py vault seal.",
-            "%(count)d originals are readable on the disk; run manage.py vault seal.",
-            facts["count"],
-        )
-        % facts
-    )
-
-
 def part_words(name: str, facts: dict[str, Any], *, ok: bool) -> str:
     """A health part's sentence, in the reader's language, from its facts."""
     if name == "database":

@@ -7,10 +7,13 @@ import socket
 import tempfile
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +22,7 @@ from assistant.audit import cef, chain, forwarding, services, syslog, tasks
 from assistant.audit.models import AuditEvent, AuditForwarding
 from assistant.audit.verification import Link
 from assistant.errors import Invalid, Unavailable
+from assistant.runtime.diagnosis import diagnose
 
 FRAME = re.compile(r"<(\d{1,3})>1 (\S+) (\S+) assistant - (\S+) - (CEF:0\|[^\n\r]*)")
 
@@ -222,9 +226,9 @@ def test_a_name_that_leads_outside_is_not_followed(monkeypatch):
 
 
 def test_a_wrong_setting_does_not_start(settings):
-    assert "assistant.E016" not in {message.id for message in checks.check_settings()}
+    assert "assistant.E017" not in {message.id for message in checks.check_settings()}
     settings.AUDIT_SYSLOG = "udp://8.8.8.8"
-    assert "assistant.E016" in {message.id for message in checks.check_settings()}
+    assert "assistant.E017" in {message.id for message in checks.check_settings()}
 
 
 # --- the command ---
@@ -287,7 +291,41 @@ def test_without_a_setting_nothing_is_forwarded(settings):
     assert settings.AUDIT_SYSLOG == ""
     tasks.forward()
     assert AuditForwarding.objects.count() == 0
-    assert forwarding.waiting() == 0
+    assert forwarding.standing() is None
+    assert looked_at() == ("good", "Audit events are not sent on: AUDIT_SYSLOG names no collector.")
+
+
+def looked_at():
+    """What doctor says of the collector."""
+    (found,) = [finding for finding in diagnose()["Privacy"] if finding.id == "privacy.forwarding"]
+    return found.level, found.words
+
+
+@pytest.mark.django_db
+def test_doctor_and_the_page_of_health_say_how_the_collector_is_served(settings, collector, people):
+    """Backlog, last success, last error; and a beat that does not run shows by what waits too long."""
+    settings.AUDIT_SYSLOG = address = f"tcp://127.0.0.1:{collector.port}"
+    boss = Client()
+    boss.force_login(people.administrator)
+    services.record(action="auth.sign_in")
+    tasks.forward()
+    level, words = looked_at()
+    assert level == "good"
+    assert words.startswith(f"The collector at {address} gets every audit event: 0 wait, last served 20")
+    assert f"The collector at {address} gets every event; 0 wait" in boss.get("/health/").content.decode()
+    collector.stop()
+    services.record(action="auth.sign_out")
+    tasks.forward()
+    level, words = looked_at()
+    assert level == "warning"
+    assert words.startswith(f"2 audit events wait for the collector at {address}; last served 20")
+    assert "Last error: The collector at" in words
+    assert f"2 events wait for the collector at {address}" in boss.get("/health/").content.decode()
+    standing = forwarding.standing()
+    assert not standing.ok
+    late = replace(standing, problem="", since=timezone.now() - forwarding.LATE)
+    assert not late.ok
+    assert replace(late, since=timezone.now()).ok
 
 
 @pytest.mark.django_db
@@ -305,14 +343,18 @@ def test_events_go_on_once_each_across_runs_and_a_collector_that_was_away(settin
         tasks.forward()
     lost = AuditEvent.objects.filter(action="audit.forwarding", outcome="failed")
     assert lost.count() == 1
-    assert forwarding.waiting() == 4
+    away = forwarding.standing()
+    assert (away.waiting, away.ok) == (4, False)
+    assert "cannot be reached" in away.problem
+    assert away.served_at is not None
     again = Collector(port=collector.port)
     try:
         tasks.forward()
         assert seqs(again.until(5)) == [9, 10, 11, 12, 13]
     finally:
         again.stop()
-    assert forwarding.waiting() == 0
+    served = forwarding.standing()
+    assert (served.waiting, served.since, served.problem, served.ok) == (0, None, "", True)
     told = AuditEvent.objects.filter(action="audit.forwarding").order_by("seq").values_list("outcome", flat=True)
     assert list(told) == ["success", "failed", "success"]
 

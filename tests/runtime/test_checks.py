@@ -66,6 +66,13 @@ def test_secret_is_generated_once_and_private(monkeypatch, tmp_path):
     assert (tmp_path / "secrets" / "some_key").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("address", ["tcp://[::1", "tcp://10.0.0.5:99999", "redis://:se#cret@host:66666666"])
+def test_an_address_that_is_none_is_refused_with_an_example_and_without_its_secrets(address):
+    with pytest.raises(ImproperlyConfigured, match=r"AUDIT_SYSLOG=tcp://10\.0\.0\.5:601") as refused:
+        definitions.host_of("AUDIT_SYSLOG", address, "tcp://10.0.0.5:601")
+    assert address not in str(refused.value)
+
+
 def test_secret_file_that_cannot_be_read_is_named(monkeypatch):
     monkeypatch.setenv("SOME_KEY_FILE", "/nonexistent/key")
     with pytest.raises(ImproperlyConfigured, match="SOME_KEY_FILE=/nonexistent/key"):
