@@ -47,9 +47,14 @@ def luhn(digits: str) -> bool:
     return total % 10 == 0 and len(set(codes)) > 1
 
 
+def scheme(digits: str) -> bool:
+    """First digits and length are those of a payment card of a known scheme, whatever the check digit."""
+    return _SCHEMES.fullmatch(digits) is not None
+
+
 def card(digits: str) -> bool:
     """A payment card of a known scheme, with its length and check digit."""
-    return _SCHEMES.fullmatch(digits) is not None and luhn(digits)
+    return scheme(digits) and luhn(digits)
 
 
 def iban_length(country: str) -> int:

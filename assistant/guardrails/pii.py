@@ -90,7 +90,6 @@ class _Groups:
     start: int
     end: int
     digits: str
-    dashed: bool
 
 
 @dataclass(slots=True)
@@ -126,18 +125,21 @@ def _groups(folded: str, kind: str, first_digits: str) -> Iterator[_Groups]:
             continue  # a decimal, a part number, a hash
         if run.end() - run.start() < shortest:
             continue
-        parts = [part.span() for part in _DIGITS.finditer(folded, run.start(), run.end())]
-        for first, (start, _) in enumerate(parts):
-            if folded[start] not in first_digits:
-                continue
-            node: _Node | None = root
-            for begin, end in parts[first : first + 6]:
-                node = node.next.get(end - begin) if node else None
-                if node is None:
-                    break
-                if node.ends:
-                    whole = folded[start:end]
-                    yield _Groups(start, end, whole.translate(_NO_SEPARATORS), "-" in whole)
+        spans = [part.span() for part in _DIGITS.finditer(folded, run.start(), run.end())]
+        lengths = [end - start for start, end in spans]
+        digits = run[0].translate(_NO_SEPARATORS)  # of the whole run, once: a group's digits are a slice of them
+        at = 0
+        for first, (start, _) in enumerate(spans):
+            if digits[at] in first_digits:
+                node, upto = root, at
+                for last in range(first, min(first + 6, len(spans))):
+                    following = node.next.get(lengths[last])
+                    if following is None:
+                        break
+                    node, upto = following, upto + lengths[last]
+                    if node.ends:
+                        yield _Groups(start, spans[last][1], digits[at:upto])
+            at += lengths[first]
 
 
 def _near(folded: str, start: int, words: re.Pattern[str]) -> bool:
@@ -152,14 +154,16 @@ _MORE = re.compile(r"[ \-\u00a0][0-9]{1,3}(?![0-9])")
 
 def _cards(folded: str) -> Iterator[Span]:
     for found in _groups(folded, "CARD", "23456789"):
-        if checksums.card(found.digits):
+        if not checksums.luhn(found.digits):
+            continue
+        if checksums.scheme(found.digits):
             if checksums.chinese_id_form(found.digits):
                 continue  # an identity number, right or mistyped
             chinese = found.digits.startswith("62") and _near(folded, found.start, _BANK_WORDS)
             if chinese and len(found.digits) == 16 and _MORE.match(folded, found.end):
                 continue  # the first sixteen of a longer number
             yield Span(found.start, found.end, "CN_BANK_CARD" if chinese else "CARD", 1.0)
-        elif len(found.digits) >= 16 and checksums.luhn(found.digits) and _near(folded, found.start, _BANK_WORDS):
+        elif len(found.digits) >= 16 and _near(folded, found.start, _BANK_WORDS):
             yield Span(found.start, found.end, "CN_BANK_CARD", 0.85)
 
 
@@ -178,7 +182,9 @@ _SSN_WORDS = re.compile(r"ssn|social security")
 
 def _ssns(folded: str) -> Iterator[Span]:
     for found in _groups(folded, "SSN", "012345678"):
-        if checksums.ssn(found.digits) and (found.dashed or _near(folded, found.start, _SSN_WORDS)):
+        if checksums.ssn(found.digits) and (
+            "-" in folded[found.start : found.end] or _near(folded, found.start, _SSN_WORDS)
+        ):
             yield Span(found.start, found.end, "SSN", 0.85)
 
 
