@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,19 @@ os.environ["REDIS_URL"] = f"unix://{_DATA / 'redis.sock'}?db=0"
 os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TRITON_INTERPRET", "1")  # read when Triton is first imported, by whichever library
+
+import hypothesis  # noqa: E402
+
+# Drawn from the test's own name: two runs of one state of the code try the same examples, on a slow machine too. Only
+# who asks for it explores: HYPOTHESIS_PROFILE=explore, which prints what repeats a failure.
+_ALIKE: dict[str, Any] = {
+    "deadline": None,
+    "print_blob": True,
+    "suppress_health_check": [hypothesis.HealthCheck.too_slow],
+}
+hypothesis.settings.register_profile("steady", derandomize=True, database=None, **_ALIKE)
+hypothesis.settings.register_profile("explore", derandomize=False, **_ALIKE)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 import django  # noqa: E402  (only now: settings read the environment above)
 
@@ -57,6 +71,16 @@ def redis_server() -> Iterator[str]:
 @pytest.fixture(autouse=True, scope="session")
 def _redis_for_all(redis_server: str) -> None:
     """Sign-in throttles and live streams need it; starting it takes milliseconds."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _searches_wait_for_a_slow_machine() -> Iterator[None]:
+    """The first search of a process loads its models."""
+    from assistant.documents.services import asking
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asking, "WAIT_SECONDS", 60)
+        yield
 
 
 @pytest.fixture(autouse=True)

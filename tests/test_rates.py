@@ -17,7 +17,7 @@ def at_once(number, call):
     barrier = threading.Barrier(number)
 
     def one(_):
-        barrier.wait(30)
+        barrier.wait(60)
         return call()
 
     with ThreadPoolExecutor(number) as pool:

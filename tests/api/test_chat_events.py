@@ -28,7 +28,7 @@ GERMANY = "What is the meal allowance in Germany?"
 @pytest.fixture
 def client(server, people) -> Iterator[httpx.Client]:  # noqa: F811
     _, token = accounts.issue_token(actor=people.employee, user=people.employee, name="tests")
-    with httpx.Client(base_url=server, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+    with httpx.Client(base_url=server, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
         yield client
 
 
@@ -126,10 +126,10 @@ def speaking(company, people) -> Iterator[Any]:  # noqa: F811
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert model.speaking.wait(10)
+    assert model.speaking.wait(60)
     yield answer, model
     model.release.set()
-    thread.join(10)
+    thread.join(60)
 
 
 def test_redis_flushed_in_mid_answer_costs_only_the_live_view(speaking, client):
@@ -138,7 +138,7 @@ def test_redis_flushed_in_mid_answer_costs_only_the_live_view(speaking, client):
     reader.until("delta")
     redis_client().flushall()
     model.release.set()
-    reader.join(10)
+    reader.join(60)
     assert reader.seen[-1]["event"] == "done"
     assert reader.seen[-1]["data"]["text"].endswith("More to")
 
@@ -151,8 +151,8 @@ def test_reader_who_loses_access_in_mid_answer_gets_no_more_text(speaking, compa
     before = len(reader.seen)
     late = Following(client, answer.pk)
     model.release.set()
-    reader.join(10)
-    late.join(10)
+    reader.join(60)
+    late.join(60)
     assert [event["event"] for event in reader.seen[before:]] == ["done"]
     for seen in (reader.seen[before:], late.seen):
         assert "28 euros" not in json.dumps(seen)
@@ -164,7 +164,7 @@ def test_cancel_over_http_ends_the_stream(speaking, client):
     reader = Following(client, answer.pk)
     reader.until("delta")
     assert client.post(f"/api/v1/answers/{answer.pk}/cancel/").status_code == 200
-    reader.join(10)
+    reader.join(60)
     assert reader.seen[-1]["data"]["outcome"] == "cancelled"
 
 
@@ -173,7 +173,7 @@ def test_deleting_the_conversation_ends_the_stream(speaking, client):
     reader = Following(client, answer.pk)
     reader.until("delta")
     assert client.delete(f"/api/v1/conversations/{answer.conversation_id}/").status_code == 204
-    reader.join(10)
+    reader.join(60)
     assert (reader.seen[-1]["event"], reader.seen[-1]["data"]) == ("error", {"code": "not_found"})
     denied = AuditEvent.objects.get(action="access.denied")
     assert (denied.target_type, denied.target_id) == ("answer", str(answer.pk))

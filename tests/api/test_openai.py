@@ -32,7 +32,7 @@ def client(server, people) -> Iterator[openai.OpenAI]:  # noqa: F811
 
 def _client(server: str, person: Any) -> openai.OpenAI:  # noqa: F811
     _, token = accounts.issue_token(actor=person, user=person, name="editor", scopes=["ask"])
-    return openai.OpenAI(base_url=f"{server}/v1", api_key=token, max_retries=0, timeout=30)
+    return openai.OpenAI(base_url=f"{server}/v1", api_key=token, max_retries=0, timeout=60)
 
 
 def test_completion_carries_the_answer_its_sources_and_citations(company, client, worker):  # noqa: F811
@@ -149,7 +149,7 @@ def test_client_that_hangs_up_stops_its_answer(company, client):  # noqa: F811
         if chunk.choices[0].delta.content:
             break
     stream.close()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert Answer.objects.get().outcome == Outcome.CANCELLED
 
@@ -159,7 +159,7 @@ def test_reasoning_is_told_apart_from_the_content(company, client):  # noqa: F81
     thread = _working(replace(answering.tools(), engine=model))
     stream = client.chat.completions.create(model="assistant", messages=GERMANY, stream=True)
     deltas = [chunk.choices[0].delta for chunk in stream]
-    thread.join(10)
+    thread.join(60)
     assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas) == "Hm, page 1."
     assert "".join(delta.content or "" for delta in deltas).startswith("28 euros per day [1].")
 
@@ -168,17 +168,17 @@ def test_access_lost_in_mid_stream_ends_in_an_error_and_no_text(company, client)
     model = SlowModel(["The meal allowance in Germany is 28 euros per day [1]. And"])
     thread = _working(replace(answering.tools(), engine=model))
     stream = client.chat.completions.create(model="assistant", messages=GERMANY, stream=True)
-    assert model.speaking.wait(10)
+    assert model.speaking.wait(60)
     Grant.objects.filter(scope__collection=company.handbook).delete()
     model.release.set()
     with pytest.raises(openai.APIError) as failed:
         list(stream)
-    thread.join(10)
+    thread.join(60)
     assert failed.value.code == "sources_changed"
 
 
 def test_without_a_token_there_is_an_openai_error(server, people):  # noqa: F811
-    with httpx.Client(base_url=server) as browser:
+    with httpx.Client(base_url=server, timeout=60) as browser:
         response = browser.post("/v1/chat/completions", json={"model": "assistant", "messages": GERMANY})
         assert response.status_code == 401
         assert response.json()["error"]["type"] == "authentication_error"

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.audit import catalogue, chain, exported, exports, keys, outside, reading, services, triggers
@@ -57,7 +57,6 @@ def test_an_untouched_chain_is_good():
     assert (report.events, report.last, report.checkpoints, report.segments) == (40, 40, 2, 1)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # slow on a busy machine is not wrong
 @given(data=st.data())
 def test_any_change_of_any_field_is_found_at_that_event(data):
     index = data.draw(st.integers(0, len(CHAIN) - 1))

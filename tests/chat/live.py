@@ -25,7 +25,7 @@ def worker(transactional_db) -> Iterator[None]:
 
     app.loader.import_default_modules()
     options: Any = {"pool": "threads", "concurrency": 2, "queues": ["answers"], "loglevel": "ERROR"}
-    with start_worker(app, perform_ping_check=False, shutdown_timeout=20, **options):
+    with start_worker(app, perform_ping_check=False, shutdown_timeout=60, **options):
         desk = Desk(2)
         desk.open()
         yield
@@ -49,5 +49,5 @@ def server(transactional_db) -> Iterator[str]:
         time.sleep(0.02)
     yield f"http://127.0.0.1:{port}"
     running.should_exit = True
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()

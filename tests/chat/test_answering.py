@@ -228,17 +228,17 @@ def speaking(company, people):
     answer, _ = services.ask(actor=people.employee, question=GERMANY)
     thread = threading.Thread(target=_work, args=(answer.pk, replace(tools, engine=model)))
     thread.start()
-    assert model.speaking.wait(10)
+    assert model.speaking.wait(60)
 
     def finish():
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
         answer.refresh_from_db()
         return answer
 
     yield answer, model, finish
     model.release.set()
-    thread.join(10)
+    thread.join(60)
 
 
 def _work(pk, tools):

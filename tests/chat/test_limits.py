@@ -25,7 +25,7 @@ def parallel(number, call):
 
     def one(at):
         try:
-            barrier.wait(30)
+            barrier.wait(60)
             return call(at)
         except errors.AssistantError as error:
             return error

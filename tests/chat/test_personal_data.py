@@ -19,6 +19,7 @@ from assistant.documents import services as documents
 from assistant.guardrails import masking
 from assistant.transport import redis_client
 from inference.engines.base import Delta, Evidence, Finish
+from tests.telling import told
 
 from . import library
 from .engines import ScriptedModel
@@ -72,8 +73,8 @@ def test_a_quoted_answer_is_masked_in_the_stream_in_the_row_and_in_every_citatio
     assert "paid to the card ⟨CARD⟩ within five days" in view.text
     assert view.sentences[0].verified
     assert not view.citations[0].whole
-    assert "1111" not in everything(view) + json.dumps(streamed(answer), ensure_ascii=False)
-    assert "1111" not in answer.text + str(answer.sentences) + answer.citations.first().quote
+    assert "1111" not in told(everything(view) + json.dumps(streamed(answer), ensure_ascii=False))
+    assert "1111" not in told(answer.text + str(answer.sentences) + answer.citations.first().quote)
     other = library.asked(people.curator, QUESTION)
     assert CARD in shown(people.curator, other).text
     assert shown(people.curator, other).citations[0].whole
@@ -94,7 +95,7 @@ def test_an_answer_from_before_follows_the_policy_of_now(refunds, people, treatm
     assert CARD in shown(people.employee, answer).text
     treat(people, refunds, treatment)
     view = shown(people.employee, answer)
-    assert "1111" not in everything(view)
+    assert "1111" not in told(everything(view))
     if there is None:
         assert (view.withheld, view.reason, view.citations) == (True, "personal_data", ())
     else:
@@ -116,7 +117,7 @@ def test_the_stream_of_an_answer_from_before_is_not_given_to_late_readers(refund
 
     assert CARD in followed()
     treat(people, refunds, "mask")
-    assert "1111" not in followed()
+    assert "1111" not in told(followed())
     assert "⟨CARD⟩" in followed()
 
 
@@ -125,7 +126,7 @@ def test_the_strictest_policy_holds_for_what_draws_on_several_collections(refund
     both = "Within how many days are refunds of the Lisbon office paid? When can the help desk of Lisbon be called?"
     engine = Echo([])
     view = shown(people.employee, library.asked(people.employee, both, tools=with_engine(engine)))
-    assert "1111" not in prompt_of(engine) + everything(view)
+    assert "1111" not in told(prompt_of(engine) + everything(view))
     quoting = shown(people.employee, library.asked(people.employee, both))
     cited = {item.collection for item in quoting.citations}
     assert (CARD in quoting.text) == (cited == {"refunds"})
@@ -149,7 +150,7 @@ def test_passages_are_put_under_one_rule_with_their_evidence_in_place(refunds, d
     assert rule.treatment == "mask"
     item = strict.evidence[0]
     text = strict.passages[number].text
-    assert "1111" not in text
+    assert "1111" not in told(text)
     assert text[item.char_start : item.char_end] == "Refunds of the Porto office are paid in cash at the desk."
 
 
@@ -186,7 +187,7 @@ def test_a_model_reads_pseudonyms_and_those_who_may_see_get_the_values_back_whol
     treat(people, refunds, "show", disguise=True)
     engine = Echo([])
     answer = library.asked(people.employee, f"Is {CARD} the card of Lisbon's refunds?", tools=with_engine(engine))
-    assert "1111" not in prompt_of(engine)
+    assert "1111" not in told(prompt_of(engine))
     assert len(set(masking.PLACEHOLDER.findall(prompt_of(engine)))) == 1  # the question's number is the document's
     view = shown(people.employee, answer)
     assert CARD in view.text
@@ -201,11 +202,11 @@ def test_a_model_never_reads_what_the_asker_may_not_see(refunds, people, treatme
     treat(people, refunds, treatment)
     engine = Echo([])
     answer = library.asked(people.employee, QUESTION, tools=with_engine(engine))
-    assert "1111" not in prompt_of(engine)
+    assert "1111" not in told(prompt_of(engine))
     text, said = "", shown(people.employee, answer).text
     for event, data in streamed(answer):  # no prefix shows a digit of the number
         text += data["text"] if event == "delta" else ""
-        assert "1111" not in text
+        assert "1111" not in told(text)
     assert text == said
     assert "⟨CARD" in said
 
@@ -216,7 +217,7 @@ def test_an_earlier_answer_enters_a_later_prompt_under_the_policy_of_now(refunds
     engine = Echo([])
     library.asked(people.employee, "And of Porto?", tools=with_engine(engine), conversation_id=answer.conversation_id)
     assert engine.requests
-    assert "1111" not in prompt_of(engine)
+    assert "1111" not in told(prompt_of(engine))
 
 
 def test_an_export_of_a_person_follows_the_policy(refunds, people):
@@ -225,5 +226,5 @@ def test_an_export_of_a_person_follows_the_policy(refunds, people):
     library.asked(people.employee, QUESTION)
     treat(people, refunds, "mask")
     export = persons.export_person(actor=people.employee, user=people.employee)
-    assert "1111" not in json.dumps(export, default=str)
+    assert "1111" not in told(json.dumps(export, default=str))
     assert Answer.objects.count() == 1

@@ -55,7 +55,7 @@ def _in_parallel(number, call):
 
     def one(_):
         try:
-            barrier.wait(10)
+            barrier.wait(60)
             return call()
         except errors.AssistantError as error:
             return error

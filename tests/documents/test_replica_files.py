@@ -40,7 +40,7 @@ def slow_disk(monkeypatch):
 
     def slow(*given, **named):
         begun.set()
-        assert proceed.wait(30)
+        assert proceed.wait(60)
         real(*given, **named)
 
     monkeypatch.setattr(replicas, "save_snapshot", slow)
@@ -67,13 +67,13 @@ def test_searches_and_updates_go_on_while_a_snapshot_is_written(world, library, 
     replica.catch_up()
     mark = replica.seq
     thread, said = save_in_background(replica)
-    assert begun.wait(10)
+    assert begun.wait(60)
     services.update_document(actor=world.people.administrator, document=library["salary"], title="Zebra pay")
     searcher = Searcher(embedder=embedder, replica=replica)
     first = searcher.search(user=world.people.employee, text="zebra").passages[0]
     assert first.chunk.document.title == "Zebra pay"
     proceed.set()
-    thread.join(20)
+    thread.join(60)
     assert said == [True]
     follower = again(replica)
     assert follower._restore()
@@ -86,11 +86,11 @@ def test_a_snapshot_overtaken_by_a_deletion_is_thrown_away(world, library, repli
     begun, proceed = slow_disk
     replica.catch_up()
     thread, said = save_in_background(replica)
-    assert begun.wait(10)
+    assert begun.wait(60)
     services.delete(actor=world.people.administrator, document=library["roadmap"])
     replica.catch_up()
     proceed.set()
-    thread.join(20)
+    thread.join(60)
     assert said == [False]
     assert not list(replica._folder.iterdir())
     assert replica.save()

@@ -29,7 +29,7 @@ def in_a_thread(work):
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(30)
+    thread.join(60)
     if failures:
         raise failures[0]
 

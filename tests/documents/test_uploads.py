@@ -60,7 +60,7 @@ def test_parallel_uploads_of_one_file_end_in_one_document(world):
 
     def run():
         try:
-            barrier.wait()
+            barrier.wait(60)
             document, created = services.upload(
                 actor=world.people.administrator, collection=world.board, file=io.BytesIO(ROADMAP), filename="r.md"
             )

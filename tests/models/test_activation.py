@@ -24,7 +24,7 @@ def never() -> bool:
     return False
 
 
-def until(condition, seconds: float = 30.0) -> bool:
+def until(condition, seconds: float = 60.0) -> bool:
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
@@ -101,7 +101,7 @@ def test_asking_never_waits_for_a_model_that_is_being_loaded(store, switch, monk
     load = engines._local
 
     def slowly(choice):
-        gate.wait(20)
+        gate.wait(60)
         return load(choice)
 
     monkeypatch.setattr(engines, "_local", slowly)

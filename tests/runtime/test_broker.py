@@ -32,7 +32,7 @@ def test_a_broker_killed_with_a_task_in_flight_does_not_end_the_worker(server):
     Producer(connection.channel()).publish({"id": 1}, routing_key="work", declare=[queue])
     consumer = Consumer(connection.default_channel, [queue], callbacks=[lambda body, message: held.append(message)])
     consumer.consume()
-    connection.drain_events(timeout=5)
+    connection.drain_events(timeout=60)
     other = connection.channel()  # a worker has one for remote control
     Consumer(other, [Queue("other")]).consume()
     with pytest.raises(TimeoutError):
@@ -54,9 +54,9 @@ def test_what_was_not_acknowledged_goes_back_where_the_broker_lives(server):
     with Connection(url) as connection:
         Producer(connection.channel()).publish({"id": 1}, routing_key="work", declare=[queue])
         with Consumer(connection.channel(), [queue], callbacks=[lambda body, message: None]):
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=60)
     again = []
     with Connection(url) as connection, Consumer(connection.channel(), [queue], accept=["json"]) as consumer:
         consumer.register_callback(lambda body, message: again.append(body) or message.ack())
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=60)
     assert again == [{"id": 1}]

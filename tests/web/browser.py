@@ -18,7 +18,8 @@ SWITCHES = [
     "--disable-sync",
     "--no-first-run",
 ]
-expect.set_options(timeout=30_000)  # a machine under load is slow, not wrong
+PATIENCE_MS = 60_000  # a machine under load is slow, not wrong
+expect.set_options(timeout=PATIENCE_MS)
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "screenshots"
 
 
@@ -71,6 +72,8 @@ def visit(
         reduced_motion="reduce",
         bypass_csp=False,
     )
+    context.set_default_timeout(PATIENCE_MS)
+    context.set_default_navigation_timeout(PATIENCE_MS)
     if session:
         context.add_cookies([{"name": "sessionid", "value": session, "url": base}])
     page = context.new_page()

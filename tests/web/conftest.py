@@ -190,4 +190,4 @@ def asgi_server() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     server.force_exit = True
-    thread.join(10)
+    thread.join(60)

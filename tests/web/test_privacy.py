@@ -9,6 +9,7 @@ from django.urls import reverse
 from assistant.accounts.roles import Role
 from assistant.documents import services, tending
 from assistant.documents.models import PersonalDataPolicy
+from tests.telling import told
 
 from .browser import CHROMIUM
 from .conftest import make_document
@@ -40,13 +41,13 @@ def test_a_policy_is_saved_by_form_and_holds_for_the_next_look(refunds, people, 
     assert boss.post(address, choices("pseudonymise", reveal=["employee"], types=["CARD"])).status_code == 302
     row = PersonalDataPolicy.objects.get()
     assert (row.treatments["employee"], row.reveal, row.types) == ("pseudonymise", ["employee"], ["CARD"])
-    told = who.get(page).content.decode()
-    assert "1111" not in told
-    assert "anna@company.example" in told
-    assert "are not offered" in told
-    assert reverse("web:document-file", args=[refunds.pk]) not in told
+    body = who.get(page).content.decode()
+    assert "1111" not in told(body)
+    assert "anna@company.example" in body
+    assert "are not offered" in body
+    assert reverse("web:document-file", args=[refunds.pk]) not in body
     assert who.get(reverse("web:document-file", args=[refunds.pk])).status_code == 403
-    name = told[told.index("⟨CARD-") :][:17]
+    name = body[body.index("⟨CARD-") :][:17]
     reveal = reverse("web:document-reveal", args=[refunds.pk])
     assert CARD not in who.post(reveal, {"pseudonym": name, "reason": ""}).content.decode()
     assert CARD in who.post(reveal, {"pseudonym": name, "reason": "The bank asks for it"}).content.decode()
@@ -61,8 +62,8 @@ def test_a_marked_quotation_stays_in_its_place_on_a_masked_page(refunds, people,
     start = PAGE.index("Refunds go")
     end = PAGE.index(" Ask")
     address = reverse("web:document-page", args=[refunds.pk, 1]) + f"?from={start}&to={end}"
-    told = as_person(people.employee).get(address).content.decode()
-    assert '<mark id="quote">Refunds go to the card ⟨CARD⟩ within five days.</mark>' in told
+    body = as_person(people.employee).get(address).content.decode()
+    assert '<mark id="quote">Refunds go to the card ⟨CARD⟩ within five days.</mark>' in body
 
 
 def test_the_map_is_filtered_and_own_words_are_edited(refunds, people, as_person):
@@ -72,9 +73,9 @@ def test_the_map_is_filtered_and_own_words_are_edited(refunds, people, as_person
     assert boss.post(words, {"terms": "PLACE: Refunds\n"}).status_code == 302
     assert "PLACE: Refunds" in boss.get(words).content.decode()
     tending.count()
-    told = boss.get(reverse("web:personal-data") + "?class=PLACE").content.decode()
-    assert "PLACE: 2" in told
-    assert CARD not in told
+    body = boss.get(reverse("web:personal-data") + "?class=PLACE").content.decode()
+    assert "PLACE: 2" in body
+    assert CARD not in body
     export = boss.get(reverse("web:personal-data-export") + "?class=CARD")
     assert export.content.decode().splitlines()[1].endswith(",CARD,1")
 
