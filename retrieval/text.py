@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import chain
 
 import snowballstemmer
 
@@ -46,6 +47,7 @@ _FOLD = str.maketrans(
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+)(?!\w|[-./:]\w)"
 _WORD = rf"[^\W_{CJK}]+(?:[-_./:@&+'][^\W_{CJK}]+)*"
 _TOKEN = re.compile(rf"[{CJK}]+|{_NUMBER}|{_WORD}")
+_ASCII_TOKEN = re.compile(rf"(?=\d){_NUMBER}|[a-z0-9]+(?:[-_./:@&+'][a-z0-9]+)*")  # the same in what has only those
 _IS_NUMBER = re.compile(_NUMBER)
 _PARTS = re.compile(r"[-_./:@&+']")
 _SPACED = re.compile(r"(?<![\w-])([a-z]{1,5})[ ](\d+[a-z]?)(?![\w]|[-./:]\w)")
@@ -63,15 +65,25 @@ def normalize(text: str) -> str:
 
 def tokenize(text: str) -> list[str]:
     """Index terms in reading order, repeated as often as they occur."""
-    terms: list[str] = []
     plain = normalize(text)
+    terms = _ascii_terms(plain) if plain.isascii() else _terms(plain)
+    terms.extend(dates(plain))
+    return terms
+
+
+def _ascii_terms(plain: str) -> list[str]:
+    """`_terms` of a normalized text in ASCII, twice as fast."""
+    return list(chain.from_iterable(map(_word_terms, _ASCII_TOKEN.findall(plain))))
+
+
+def _terms(plain: str) -> list[str]:
+    terms: list[str] = []
     for token in _TOKEN.findall(plain):
         if _CJK_CHARACTER.match(token):
             terms.extend(token)
             terms.extend(token[i : i + 2] for i in range(len(token) - 1))
         else:
             terms.extend(_word_terms(token))
-    terms.extend(dates(plain))
     return terms
 
 

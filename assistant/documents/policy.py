@@ -11,6 +11,7 @@ nothing. Two rights, kept apart:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -47,6 +48,14 @@ def readable_scopes(user: Person) -> QuerySet[Scope]:
     return Scope.objects.filter(pk__in=_grants(user).values("scope"))
 
 
+def readable_partitions(user: Person, collections: Sequence[str] = ()) -> tuple[int, ...]:
+    """Their ids in order, of the collections named (none named: all); a slug unknown or foreign contributes nothing."""
+    grants = _grants(user)
+    if collections:
+        grants = grants.filter(scope__collection__slug__in=list(collections))
+    return tuple(sorted(set(grants.order_by().values_list("scope", flat=True))))
+
+
 def readable_documents(user: Person) -> QuerySet[Document]:
     return Document.objects.filter(scope__in=_grants(user).values("scope"))
 
@@ -58,11 +67,10 @@ def readable_chunks(user: Person) -> QuerySet[Chunk]:
 
 def answerable_chunks(user: Person, day: date) -> QuerySet[Chunk]:
     """Readable chunks that speak for `day`: of a current version, of a document valid on that day."""
-    return (
-        readable_chunks(user)
-        .filter(version=F("document__current"))
-        .filter(Q(document__valid_from__isnull=True) | Q(document__valid_from__lte=day))
-        .filter(Q(document__valid_until__isnull=True) | Q(document__valid_until__gte=day))
+    return readable_chunks(user).filter(
+        Q(document__valid_from__isnull=True) | Q(document__valid_from__lte=day),
+        Q(document__valid_until__isnull=True) | Q(document__valid_until__gte=day),
+        version=F("document__current"),
     )
 
 

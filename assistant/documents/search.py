@@ -97,10 +97,7 @@ class Searcher:
         limit = max(1, min(limit, MAX_LIMIT))
         seq = self._replica.catch_up()
         clock.lap("catch_up")
-        scopes = policy.readable_scopes(user)
-        if collections:
-            scopes = scopes.filter(collection__slug__in=list(collections))
-        partitions = tuple(scopes.order_by("pk").values_list("pk", flat=True))
+        partitions = policy.readable_partitions(user, collections)
         clock.lap("rights")
         rules = personal.rules(user)
         vector: NDArray[np.float32] = self._embedder.embed([text])[0]

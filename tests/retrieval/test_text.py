@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.text import cjk_share, normalize, sentences, tokenize
+from retrieval.text import _ascii_terms, _terms, cjk_share, normalize, sentences, tokenize
 
 
 def split(text):
@@ -89,3 +89,10 @@ def test_cjk_share_counts_letters_only():
     assert cjk_share("leave policy") == 0.0
     assert cjk_share("VPN 密码") == pytest.approx(2 / 5)
     assert cjk_share("...") == 0.0
+
+
+@given(st.text(alphabet="aZ09.,-_/:@&+'`% \n", max_size=60) | st.text(alphabet=st.characters(max_codepoint=127)))
+def test_the_short_way_through_ascii_finds_the_same_terms(text):
+    plain = normalize(text)
+    assert plain.isascii()
+    assert _ascii_terms(plain) == _terms(plain)
