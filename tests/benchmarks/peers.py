@@ -61,7 +61,7 @@ def all_peers(rows: Rows, folder: Path) -> dict[str, tuple[str, Reader]]:
     return found
 
 
-def flat(rows: Rows) -> Reader:
+def flat(rows: Rows, depth: int = 10) -> Reader:
     dimension = rows.vectors.shape[1]
     index = faiss.IndexFlatIP(dimension)
     for start in range(0, rows.size, _BATCH):
@@ -75,7 +75,7 @@ def flat(rows: Rows) -> Reader:
 
         def answer(text: str, vector: np.ndarray) -> Any:
             assert bits is not None  # the selector points into it
-            return index.search(vector[None], 10, params=parameters)
+            return index.search(vector[None], depth, params=parameters)
 
         return answer
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from retrieval.config import RetrieverOptions
 from retrieval.errors import IndexMismatch
+from retrieval.indexes.dense import GRID, on_grid
 from retrieval.retriever import PLANS, Replica
+from retrieval.schema import IndexRecord
 from tests.retrieval.worlds import DIMENSION, WORDS, oracle, record, vector
 
 OPTIONS = RetrieverOptions(candidates=4)  # few, so that cuts and ties between candidates are exercised
@@ -276,3 +278,33 @@ def test_threads_that_ask_for_many_sets_at_once_get_each_their_own():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_rows_nearer_to_each_other_than_float32_can_tell_are_told_apart_and_equal_ones_keep_their_order():
+    """Whole numbers are the reference: components are multiples of 2^-15, those of the question of 2^-24."""
+    dimension, rows = 64, 3000
+    random = np.random.default_rng(7)
+    centre = random.standard_normal(dimension)
+    centre = on_grid(centre / np.linalg.norm(centre) / 2)
+    steps = np.repeat(centre[None], rows, axis=0)
+    for row in range(rows):  # one step up or down in a few places: scores differ by some 10^-9, or not at all
+        steps[row, random.integers(0, dimension, 2)] += random.integers(-1, 2, 2).astype(np.int16)
+    asked = random.standard_normal(dimension)
+    question = (asked / np.linalg.norm(asked)).astype(np.float16)
+    replica = Replica(dimension, "test")
+    names = [f"d{row % 700:04}" for row in range(rows)]
+    for name in sorted(set(names)):
+        mine = [row for row in range(rows) if names[row] == name]
+        replica.apply(
+            name,
+            [IndexRecord(row, name, 1, at, "", steps[row].astype(np.float32) / GRID) for at, row in enumerate(mine)],
+        )
+    replica.tidy()
+    whole = [int(value * 2**24) for value in question.tolist()]
+    scores = [sum(a * b for a, b in zip(step, whole, strict=True)) for step in steps.tolist()]
+    order = sorted(range(rows), key=lambda row: (-scores[row], names[row], row))
+    as_float32 = (steps.astype(np.float32) / GRID) @ question.astype(np.float32)
+    assert len(set(scores)) > len(set(as_float32.tolist())), "float32 tells them all apart: a poor example"
+    for limit in (1, 10, 100):
+        hits = replica.search("", question, partitions=[1], limit=limit, per_document=rows, dense_weight=1.0)
+        assert [hit.chunk_id for hit in hits] == order[:limit]
