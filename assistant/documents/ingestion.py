@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
@@ -33,11 +35,15 @@ from .pulse import LEASE_SECONDS, Pulse
 from .services.access import document_target
 from .services.uploads import title_from
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 logger = logging.getLogger(__name__)
 
 STAGES = ("parsing", "chunking", "screening", "embedding", "indexing")
 MAX_ATTEMPTS = 3
-_BATCH = 32  # passages embedded between two looks at the lease
+_BATCH = 32  # passages judged and embedded between two looks at the lease
 _ROWS = 500
 _HIDDEN_CHARS = 2_000  # of each hidden text, for the curator
 
@@ -141,23 +147,31 @@ def _read(version: DocumentVersion, pulse: Pulse) -> _Read:
     embedder = engines.embedder()
     named = ParsedDocument(parsed.media_type, title, parsed.pages, parsed.warnings, parsed.hidden_text)
     passages = chunk_document(named, count_tokens=embedder.count_tokens)
-    pulse.stage("screening")
-    suspicion = []
-    for number, passage in enumerate(passages):
-        if number % _BATCH == 0:
-            pulse.part(number, len(passages))
-        suspicion.append(injection.score(passage.text, embed=embedder.embed))
-    vectors: list[bytes] = []
     rule = personal.embedding_rule(version.document.collection_id)
     pages = {page.number: page.text for page in parsed.pages}
-    if version.released or max(suspicion, default=0.0) < injection.THRESHOLD_QUARANTINE:
-        pulse.stage("embedding")
+    suspicion: list[float] = []
+    waiting: list[Future[NDArray[np.float32]]] = []
+    # Judging is Python on one core; the vectors of what is judged already are made beside it, in batch after batch.
+    beside = ThreadPoolExecutor(1, "embedding")
+    try:
+        pulse.stage("screening")
         for start in range(0, len(passages), _BATCH):
             pulse.part(start, len(passages))
             batch = passages[start : start + _BATCH]
-            rows = embedder.embed([_words(title, passage, pages, rule) for passage in batch])
-            vectors += [row.astype("<f2").tobytes() for row in rows]
-    counts = personal.count(page.text for page in parsed.pages)
+            suspicion += injection.scores([passage.text for passage in batch], embed=embedder.embed).tolist()
+            if version.released or max(suspicion) < injection.THRESHOLD_QUARANTINE:
+                words = [_words(title, passage, pages, rule) for passage in batch]
+                waiting.append(beside.submit(embedder.embed, words))
+            else:
+                waiting.clear()  # a curator must look first: nothing of it will be searchable
+        counts = personal.count(pages.values())
+        pulse.stage("embedding")
+        vectors: list[bytes] = []
+        for made in waiting:
+            vectors += [row.astype("<f2").tobytes() for row in made.result()]
+            pulse.part(len(vectors), len(passages))
+    finally:
+        beside.shutdown(cancel_futures=True)
     return _Read(parsed, title, passages, suspicion, vectors, embedder.model_id, rule is not None, counts)
 
 

@@ -6,17 +6,19 @@ import io
 import threading
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from assistant import leases
+from assistant import engines, leases
 from assistant.audit.models import AuditEvent
 from assistant.documents import ingestion, services, storage, tasks
 from assistant.documents.models import Chunk, DocumentVersion, IndexEvent, Page, Status
 from assistant.documents.pulse import Pulse
 from assistant.errors import Conflict
 from assistant.transport import redis_client
+from retrieval.chunking import passage_text
 from retrieval.errors import ParserCrashed
 
 from .conftest import POLICY, ROADMAP, SALARY
@@ -103,6 +105,31 @@ def test_instructions_to_the_assistant_are_quarantined_until_released(world, sea
     assert [item.chunk.document_id for item in found] == [document.pk]
     with pytest.raises(Conflict):
         services.release(actor=world.people.curator, document=document)
+
+
+def _long(paragraphs):
+    return "# Machines\n\n" + "\n\n".join(
+        f"## Machine {number}\n\nThe press in hall {number} is oiled every {number + 2} days. "
+        f"Its valve closes at {number + 40} degrees. The foreman of hall {number} keeps the book of repairs."
+        for number in range(paragraphs)
+    )
+
+
+def test_every_passage_of_a_long_document_gets_its_own_vector(world):
+    document = world.ready(world.handbook, "machines.md", _long(3 * ingestion._BATCH).encode())
+    chunks = list(document.chunks.order_by("ordinal"))
+    assert len(chunks) > 2 * ingestion._BATCH
+    texts = [passage_text(document.title, chunk.headings, chunk.text) for chunk in chunks]
+    stored = np.stack([np.frombuffer(bytes(chunk.embedding), "<f2") for chunk in chunks]).astype(np.float32)
+    cosines = (stored * engines.embedder().embed(texts)).sum(axis=1)
+    assert float(cosines.min()) > 0.999
+
+
+def test_instructions_at_the_end_of_a_long_document_quarantine_all_of_it(world):
+    text = _long(3 * ingestion._BATCH).encode() + b"\n\n" + INJECTION
+    outcome = ingestion.ingest(world.upload(world.handbook, "machines.md", text).latest.pk)
+    assert isinstance(outcome, ingestion.Quarantined)
+    assert not Chunk.objects.exists()
 
 
 def test_the_old_version_answers_until_the_new_one_is_read(world, searcher):
