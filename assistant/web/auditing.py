@@ -15,7 +15,7 @@ from assistant.audit.catalogue import OUTCOMES
 from assistant.audit.reading import Filters
 from assistant.chat import replay_requests
 
-from . import wording
+from . import review_words, wording
 from .forms import AuditFilterForm
 from .pages import actor, off_the_loop, paged
 
@@ -62,7 +62,7 @@ def event(request: HttpRequest, seq: int) -> HttpResponse:
         "before": found.before,
         "after": found.after,
         "same_request": found.same_request,
-        "detail": sorted(row.detail.items()),
+        "detail": [(name, review_words.detail(value)) for name, value in sorted(row.detail.items())],
         "replays": row.target_type == "answer" and row.action in replay_requests.ENDS and row.outcome != "intent",
     }
     return render(request, "web/audit_event.html", context)

@@ -5,6 +5,7 @@ Knows: counts, codes and states of other rooms. Does not know: HTTP or the datab
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -93,8 +94,8 @@ def segment(row: AuditSegment) -> str:
     return gettext("events %(first)s to %(last)s, sealed %(day)s") % facts
 
 
-def filters(query: str) -> str:
-    """A saved search in words."""
+def filters(query: str) -> list[str]:
+    """A saved search in words, one of its filters each."""
     given = dict(parse_qsl(query))
     known = {
         "person": gettext("person: %s"),
@@ -105,6 +106,19 @@ def filters(query: str) -> str:
         "until": gettext("to %s"),
     }
     spoken = {"action": wording.action_words, "outcome": wording.outcome_name}
-    return wording.listed(
-        words % spoken.get(name, str)(given[name]) for name, words in known.items() if given.get(name)
-    )
+    return [words % spoken.get(name, str)(given[name]) for name, words in known.items() if given.get(name)]
+
+
+def detail(value: Any) -> list[str]:
+    """A value on record as lines to read: an entry of a list with names has one of its own. Codes stay codes."""
+    if isinstance(value, dict):
+        return [", ".join(f"{name} {_plain(item)}" for name, item in value.items())]
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return [line for item in value for line in detail(item)]
+    return [_plain(value)]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "[]"
+    return json.dumps(value) if value is None or isinstance(value, bool | dict) else str(value)

@@ -20,6 +20,7 @@ from assistant.quality import services as quality
 from assistant.quality.marks import Mark, summary
 from assistant.quality.models import GoldenRun, RunStatus, Why
 
+from . import audited
 from .browser import CHROMIUM, SWITCHES, Visit, visit
 from .conftest import QUOTE, TEXT
 
@@ -91,6 +92,7 @@ def golden_runs(email: str) -> GoldenRun:
 @pytest.fixture
 def places(people, library, answered) -> list[tuple[str, User | None, str]]:
     """(name, person, path) of every kind of page."""
+    reviewed = audited.places(people, answered)
     start = TEXT.index(QUOTE)
     held = holds.place(actor=people.auditor, kind="document", target=str(library.policy.pk), reason="Court order 12/26")
     holds.ask_to_lift(actor=people.administrator, hold_id=held.pk, reason="The case is closed")
@@ -130,10 +132,10 @@ def places(people, library, answered) -> list[tuple[str, User | None, str]]:
         ("quality-run", people.administrator, f"/quality/runs/{run.pk}/"),
         ("health", people.administrator, "/health/"),
         ("audit", people.auditor, "/audit/"),
-        ("audit-event", people.auditor, "/audit/1/"),
+        ("audit-event", people.auditor, "/audit/9/"),
         ("audit-sights", people.auditor, f"/audit/sights/?person=user:{people.curator.pk}"),
         ("audit-digest", people.auditor, "/audit/digest/"),
-        ("audit-permits", people.auditor, "/audit/permits/"),
+        *reviewed,
         ("holds", people.administrator, "/holds/"),
         ("openings", people.employee, "/account/openings/"),
         ("search", people.employee, "/library/search/"),

@@ -75,13 +75,25 @@ def test_a_search_is_kept_under_a_name_opened_and_removed(as_person, people, ask
     assert f'href="?{AuditQuery.objects.get().query.replace("&", "&amp;")}"' in opened
     listed = auditor.get("/audit/searches/").content.decode()
     assert "person: employee@company.example" in listed
-    assert "what: Question asked" in listed
+    assert "what: Question asked</span>" in listed
     assert "Questions" not in as_person(people.administrator).get("/audit/searches/").content.decode()
     assert as_person(people.administrator).post("/audit/searches/1/remove/").status_code == 404
     auditor.post(f"/audit/searches/{AuditQuery.objects.get().pk}/remove/")
     assert AuditQuery.objects.count() == 0
     recorded = AuditEvent.objects.values_list("action", flat=True)
     assert {"audit.query_saved", "audit.query_removed"} <= set(recorded)
+
+
+def test_what_is_on_record_is_shown_as_lines_to_read(as_person, people):
+    retrieved = [{"chunk": 7, "page": 1, "score": 0.5}, {"chunk": 9, "page": 2, "score": 0.25}]
+    detail = {"retrieved": retrieved, "timings": {"search": 31, "total": 140}, "dropped": [], "shown": [7, 9]}
+    event = services.record(action="search.shown", detail={**detail, "ok": True})
+    body = as_person(people.auditor).get(f"/audit/{event.seq}/").content.decode()
+    assert "chunk 7, page 1, score 0.5<br>chunk 9, page 2, score 0.25</dd>" in body
+    assert "search 31, total 140</dd>" in body
+    assert ">7, 9</dd>" in body
+    for name, words in (("ok", "true"), ("dropped", "[]")):
+        assert f'<code>{name}</code></dt><dd class="mono">{words}</dd>' in body
 
 
 def test_a_search_without_a_filter_or_a_name_is_told_and_not_kept(as_person, people):
