@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -121,6 +122,7 @@ class _Switch:
 LOOK_SECONDS = 3.0
 RETIRE_SECONDS = float(settings.ANSWER_DEADLINE_SECONDS) + 5
 _switch = _Switch()
+_digests: dict[int, str] = {}  # of the files behind each engine that lives, by its id()
 
 
 def _newest() -> _Choice:
@@ -169,13 +171,18 @@ def _local(choice: _Choice) -> Engine:
         raise ModelCorrupt(f"{choice.model} is not the model that was activated.", hint="Activate it again.")
     manifest.check_offered(choice.quantization)
     folder = models.folder(choice.model)
+    engine: Engine
     if manifest.kind == "gguf":
         from inference.engines.gguf import GgufEngine
 
-        return GgufEngine(folder, template_sha256=manifest.template_sha256)
-    if choice.engine == "gguf":
+        engine = GgufEngine(folder, template_sha256=manifest.template_sha256)
+    elif choice.engine == "gguf":
         raise EngineUnavailable(f"{choice.model} is no GGUF model.", hint="Set ENGINE=transformers or auto.")
-    return engine_for(loading.load(folder))
+    else:
+        engine = engine_for(loading.load(folder))
+    _digests[id(engine)] = manifest.digest
+    weakref.finalize(engine, _digests.pop, id(engine), None)
+    return engine
 
 
 def _remote() -> Engine:
@@ -220,6 +227,11 @@ def scorer() -> EvidenceScorer:
 def engine() -> Engine:
     """The active answering engine; ask for it anew for every answer."""
     return _switch.engine()
+
+
+def digest_of(engine: Engine) -> str:
+    """Digest of the files behind an engine, as its manifest names them; "" where there are none here."""
+    return _digests.get(id(engine), "")
 
 
 def open_beside(name: str, quantization: str) -> Engine:

@@ -149,12 +149,12 @@ class _Work:
         self._live = live
         self._clock = clock
         self._boundary = boundary
-        self._detail: dict[str, Any] = {}
+        self._detail: dict[str, Any] = {"code": version.code(), "prompt": prompting.VERSION}
         self._evidence: dict[str, Any] = {}
 
     def result(self) -> Result:
         if not has_duty(self._user, Duty.ASK):
-            return Result(Outcome.REFUSED, "account_disabled")
+            return Result(Outcome.REFUSED, "account_disabled", detail=self._detail)
         earlier = history.earlier(self._answer)
         turns = [*history.given(self._answer), *history.turns(earlier)]
         standalone = followups.contextualize(self._answer.question, turns)
@@ -193,14 +193,12 @@ class _Work:
             "collections": list(searched.values_list("slug", flat=True)),
             "passages": len(report.passages),
         }
-        self._detail = {
+        self._detail |= {
             "index_seq": report.index_seq,
             "partitions": len(report.partitions),
             "searched_chunks": report.searched_chunks,
             "embedding": report.model,
             "reranker": report.reranker,
-            "code": version.code(),
-            "prompt": prompting.VERSION,
             "retrieved": [
                 {
                     "chunk": item.chunk.pk,
@@ -231,7 +229,13 @@ class _Work:
                 return self._say(engine, question, material)
             except (InferenceError, _PromptTold) as error:
                 logger.warning("engine %s cannot answer %s: %s", engine.name, self._answer.pk, error)
-                self._detail["fallback"] = {"from": engine.name, "error": type(error).__name__}
+                self._detail["fallback"] = {
+                    "from": engine.name,
+                    "model": engine.model,
+                    "model_files": engines.digest_of(engine),
+                    "error": type(error).__name__,
+                    "shown": self._detail.get("shown", []),
+                }
                 self._evidence["fallback"] = engine.name
                 engine = ExtractiveEngine()
                 self._live.publish(
@@ -380,6 +384,7 @@ class _Work:
         rests_on = {item.document for item in quotes.values()}
         if not quoted:  # a model may use what it read without saying so
             rests_on |= {found.chunk.document_id for found in material.found} | material.inherited
+        self._detail["model_files"] = engines.digest_of(engine)
         self._detail["tokens"] = list(spoken.tokens)
         self._detail["finish"] = spoken.finish
         return Result(
@@ -405,6 +410,7 @@ class _Work:
 
     def _ended(self, outcome: Outcome, reason: str, engine: Engine | None = None) -> Result:
         engine = engine or self._tools.engine
+        self._detail["model_files"] = engines.digest_of(engine)
         return Result(
             outcome, reason, engine=engine.name, model=engine.model, evidence=self._evidence, detail=self._detail
         )

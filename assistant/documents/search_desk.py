@@ -20,7 +20,7 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 
-from assistant import observability
+from assistant import observability, version
 from assistant.accounts.models import User
 from assistant.errors import AssistantError, Unavailable
 from assistant.guardrails import levels
@@ -151,6 +151,8 @@ def answer(payload: dict[str, Any]) -> dict[str, Any]:
         ],
         "index_seq": report.index_seq,
         "model": report.model,
+        "reranker": report.reranker,
+        "code": version.code(),
         "timings": report.timings,  # for benchmarks; never for people: what others hold could show in it
     }
 

@@ -83,13 +83,16 @@ def replace(text: str) -> GoldenSet:
         made = GoldenSet.objects.create(
             text=text, digest=digest, questions=len(found), by=observability.current().actor
         )
+        people = {row.asker for row in found} | {email for row in found for email in row.denied}
+        keys = User.objects.filter(email__in=people).order_by("pk").values_list("pk", flat=True)
         audit.record(
             action="golden.changed",
             target=("golden", str(made.pk)),
             detail={
                 "digest": digest,
                 "questions": len(found),
-                "people": len({row.asker for row in found} | {email for row in found for email in row.denied}),
+                "people": len(people),
+                "asked_as": [f"user:{key}" for key in keys[:1000]],
             },
         )
     return made

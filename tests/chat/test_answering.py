@@ -166,6 +166,35 @@ def test_failing_model_falls_back_to_quotations_and_says_so(company, people, scr
     assert (view.outcome, view.engine) == (Outcome.ANSWERED, "extractive")
     assert view.sentences[0].text == "The meal allowance in Germany is 28 euros per day."
     assert answer.evidence["fallback"] == "scripted"
+    fallback = closing(answer)["fallback"]
+    assert (fallback["from"], fallback["model"]) == ("scripted", "scripted-1")
+    retrieved = {item["chunk"] for item in closing(answer)["retrieved"]}
+    assert fallback["shown"]  # the model was given them, whoever answered in the end
+    assert set(fallback["shown"]) <= retrieved
+
+
+def closing(answer) -> dict:
+    """What is on record about how the answer ended."""
+    return AuditEvent.objects.exclude(outcome="intent").get(target_id=str(answer.pk)).detail
+
+
+def test_the_record_of_every_ending_names_what_was_retrieved_and_with_what(company, people):
+    """Also where nothing was shown: what was retrieved and kept back, and every version."""
+    versions = {"engine", "model", "model_files", "prompt", "embedding", "reranker", "index_seq", "code", "timings"}
+    none = asked(people.employee, "How many moons has Jupiter?")
+    silent = asked(people.employee, GERMANY, tools=with_engine(ScriptedModel(["The documents do not say."])))
+    full = asked(people.employee, GERMANY)
+    for answer in (none, silent, full):
+        detail = closing(answer)
+        assert versions <= set(detail), versions - set(detail)
+        assert {"chunk", "document", "page", "score"} == set(detail["retrieved"][0])
+    assert [closing(answer)["outcome"] for answer in (none, silent, full)] == ["not_found", "not_found", "answered"]
+    Chunk.objects.filter(document=company.travel).update(suspicion=0.95)
+    held_back = closing(asked(people.employee, GERMANY))
+    flagged = set(Chunk.objects.filter(document=company.travel).values_list("pk", flat=True))
+    retrieved = {item["chunk"] for item in held_back["retrieved"]}
+    assert set(held_back["dropped"]) == flagged & retrieved
+    assert held_back["dropped"]
 
 
 def _base64(text: str) -> str:

@@ -170,7 +170,8 @@ def test_the_command_tells_the_verdict_and_fails_unless_it_is_the_same(company, 
 def test_the_record_names_the_versions_of_everything(company, people):
     detail = AuditEvent.objects.get(action="answer.shown", target_id=str(asked(people.employee, GERMANY).pk)).detail
     assert detail["code"].startswith("0.1.0+")
-    assert {"prompt", "embedding", "index_seq", "engine", "model", "timings", "text", "threshold"} <= set(detail)
+    named = {"prompt", "embedding", "index_seq", "engine", "model", "model_files", "timings", "text", "threshold"}
+    assert named <= set(detail)
 
 
 def test_a_reviewer_lets_a_worker_replay_an_answer_and_reads_the_verdict(company, people):

@@ -66,6 +66,7 @@ def test_a_running_worker_changes_to_the_model_and_back(store, switch):
     row.refresh_from_db()
     assert (row.state, row.problem) == (ActivationState.ACTIVE, "")
     assert collect(engines.engine().stream(REQUEST, cancelled=never))[2].completion_tokens
+    assert engines.digest_of(engines.engine()) == engines.store().manifest("tiny").digest
     activation.deactivate()
     assert until(lambda: engines.engine().name == "extractive")
 

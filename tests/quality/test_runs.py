@@ -130,6 +130,10 @@ def test_only_the_newest_questions_are_kept_and_history_begins_anew(golden, peop
     assert services.write(actor=people.administrator, text=changed.text).pk == changed.pk
     assert services.latest() is None
     assert [event.detail["questions"] for event in events("golden.changed")] == [5, 6]
+    emails = {row.asker for row in services.rows(services.golden())}
+    asked_as = {f"user:{key}" for key in User.objects.filter(email__in=emails).values_list("pk", flat=True)}
+    assert asked_as
+    assert asked_as <= set(events("golden.changed")[-1].detail["asked_as"])
 
 
 def test_the_questions_are_sealed_in_the_database(golden):

@@ -70,6 +70,8 @@ def search(*, actor: User, query: str, collections: Sequence[str] = (), limit: i
         "chunks": [result.chunk for result in results],
         "index_seq": reply["index_seq"],
         "model": reply["model"],
+        "reranker": reply.get("reranker", ""),
+        "code": reply.get("code", ""),
     }
     audit.record(action="search.shown", detail=shown)
     return results
