@@ -1,15 +1,16 @@
 """How well instructions planted in documents are found, what they achieve with and without the defences, and what the
 defences cost, on sets of attacks and of honest text.
 
-    python -m assistant.guardrails.evaluate DIRECTORY [--qa PREFIX …] [--pairs 200] [--seed 1]
-        [--model FILE --only CATEGORY …]
+    python -m assistant.guardrails.evaluate DIRECTORY [--qa PREFIX …] [--passages FILE.jsonl|DIRECTORY …]
+        [--pairs 200] [--honest 600] [--seed 1] [--model FILE --only CATEGORY …]
 
 DIRECTORY holds .jsonl files with `text`, `label` (1 attack, 0 honest), `kind` and `lang`. Attacks of a kind with
 "indirect" in its name are planted into the honest lines of kind "benign_document" (with their `question` and `ideal`
 where they have one) and into the passages of each --qa set (PREFIX.contexts.jsonl, PREFIX.questions.jsonl); passages in
-Chinese get Chinese requests of our own. Everything runs as the product runs it, with the packaged embedding model and
-reader. Two engines are attacked: the default one, which quotes, and a stand-in that obeys every request it finds in its
-prompt, delimiters or not: what still reaches it is the attack that a naive model would follow.
+Chinese get Chinese requests of our own. `--passages` adds honest texts, cut into passages. Everything runs as the
+product runs it, with the packaged embedding model and reader. Two engines are attacked: the default one, which quotes,
+and a stand-in that obeys every request it finds in its prompt, delimiters or not: what still reaches it is the attack
+that a naive model would follow.
 
 `--only` takes the attacks of these categories alone; with `--model`, a file that `train_planted --hold` made without
 them, the figures are for attacks of kinds that the network never saw.
@@ -39,9 +40,11 @@ from . import injection, planted
 from .planted import Embed
 from .requests import requests
 from .train_planted import plant
+from .train_planted import read as passages_of
 
 QUOTED = 2  # sentences of an answer that are looked at
 CHARS = 1500  # of a host
+TOGETHER = 64  # passages that are judged at once
 
 
 @dataclass(slots=True)
@@ -124,8 +127,11 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def flagged(given: Iterable[tuple[str, str]], embed: Embed) -> dict[str, Count]:
     found: dict[str, Count] = defaultdict(Count)
-    for source, text in given:
-        found[source].add(injection.score(text, embed=embed) >= injection.THRESHOLD_BANNER)
+    pairs = list(given)
+    for at in range(0, len(pairs), TOGETHER):
+        some = pairs[at : at + TOGETHER]
+        for (source, _), score in zip(some, injection.scores([text for _, text in some], embed=embed), strict=True):
+            found[source].add(bool(score >= injection.THRESHOLD_BANNER))
     return found
 
 
@@ -198,6 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measure the defences against planted instructions.")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--qa", nargs="*", type=Path, default=[])
+    parser.add_argument("--passages", nargs="*", type=Path, default=[], help="further honest texts")
     parser.add_argument("--pairs", type=int, default=200, help="attacks of each source")
     parser.add_argument("--honest", type=int, default=600, help="honest texts of each source, at most")
     parser.add_argument("--seed", type=int, default=1)
@@ -213,6 +220,8 @@ def main(arguments: list[str] | None = None) -> int:
         planted.PATH = options.model
         planted.packaged.cache_clear()
     given = read(options.directory, options.qa, options.only)
+    for path in options.passages:
+        given.honest += [(path.stem, text) for text in passages_of(path, dice, options.honest)]
     report: dict[str, Any] = {
         "honest flagged": _told("honest, flagged", flagged(_some(given.honest, options.honest, dice), embedder.embed)),
         "direct found": _told("direct attack, found", flagged(_some(given.direct, 200, dice), embedder.embed)),

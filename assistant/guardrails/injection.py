@@ -60,9 +60,12 @@ _CHAT_TOKEN = re.compile(r"<\|[^<>|\n]{1,48}\|>|\[/?inst\]|<</?sys>>|</?(?:start
 def _matches(folded: str) -> list[Finding]:
     return [
         Finding(name, match.start(), match.end(), weight)
-        for name, weight, pattern in RULES
+        for name, weight, pattern in (_ENGLISH_RULES if folded.isascii() else RULES)
         for match in pattern.finditer(folded)
     ]
+
+
+_ENGLISH_RULES = tuple(rule for rule in RULES if not rule[0].endswith("_zh"))  # what plain ASCII can match at all
 
 
 def rules_score(text: str) -> float:
@@ -105,11 +108,12 @@ def scores(texts: Sequence[str], *, embed: planted.Embed | None = None) -> NDArr
 
 
 def _joined(text: str, by_place: float) -> float:
-    by_words = classifier_score(text)
-    if by_words < THRESHOLD_DOWNRANK and len(planted.spans(text)) < planted.LEAST_SENTENCES:
-        by_words = 0.0  # a question or two standing alone: people ask assistants for things, that is what they are for
+    by_words, by_rules = classifier_score(text), rules_score(text)
+    # A question or two standing alone: people ask assistants for things, that is what they are for.
+    counts = max(by_words, by_rules) >= THRESHOLD_BANNER
+    if counts and by_words < THRESHOLD_DOWNRANK and len(planted.spans(text)) < planted.LEAST_SENTENCES:
+        by_words = 0.0
     by_words = max(by_words, by_place)
-    by_rules = rules_score(text)
     if by_rules == 0:
         return by_words if by_words >= THRESHOLD_BANNER else 0.0
     # Beside a strong rule the classifier confirms, less than as much again; a weak rule alone stays weak.

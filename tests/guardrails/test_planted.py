@@ -132,11 +132,11 @@ def test_training_and_evaluation_run_on_small_sets(tmp_path, capsys):
     assert '"request style"' in capsys.readouterr().out
     model = planted.load(output)
     assert np.isfinite(planted.suspects(MAIL, model=model)[0].logit)
-    assert evaluate.main([str(tmp_path), "--pairs", "3"]) == 0
+    assert evaluate.main([str(tmp_path), "--pairs", "3", "--passages", benign]) == 0
     report = evaluate.json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["planted"]["attacks"]["obeyed without"]["share"] == 1.0
     assert report["answered"]["without"]["n"] == 6
-    assert report["honest flagged"]["benign"]["n"] == 12
+    assert report["honest flagged"]["benign"]["n"] == 24
 
 
 def test_the_interval_is_wilsons():
