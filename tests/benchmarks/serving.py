@@ -6,8 +6,9 @@ starts the product as `make up` does, in a directory of its own, uploads documen
 one after the other. The worker tells how long each of its steps took. The replica's own time, the baseline, is its
 `embed` and `search`; `added_ms` is what lies between that and what the caller waited (bar 10): `http` before and behind
 the domain call (connection, token, limits, JSON), `record` the two audit events, each on disk before the next step,
-`way` Redis, sealing and waking up, the rest the worker's other steps by name. Medians, in milliseconds. The last line
-is one JSON object.
+`way` Redis, sealing and waking up, the rest the worker's other steps by name. Medians, in milliseconds. `cpu_ms` is the
+processor time of a search in the web process and in the worker (embedding and index included), which other work on the
+machine moves less than the time waited. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -84,6 +85,14 @@ def uploaded(product: Product, texts: list[Path], documents: int) -> int:
     return int(str(product.python("from assistant.documents.models import Chunk; print(Chunk.objects.count())")))
 
 
+def spent(product: Product) -> dict[str, float]:
+    """Processor time so far, in milliseconds, by kind of process."""
+    return {
+        kind: 1000 * sum(sum(process.cpu_times()[:2]) for process in product.processes(kind))
+        for kind in ("web", "answers")
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=Path, nargs="*", default=[], help="tar archives or folders of Markdown")
@@ -95,10 +104,13 @@ def main() -> None:
         passages = uploaded(product, options.texts, options.documents)
         waited = []
         with product.client() as client:
-            for question in questions:
+            for number, question in enumerate(questions):
+                if number == 5:
+                    before = spent(product)
                 start = time.perf_counter()
                 client.post("/api/v1/search/", json={"query": question}).raise_for_status()
                 waited.append((time.perf_counter() - start) * 1000)
+        after = spent(product)
         inside = product.python(DOMAIN % json.dumps(questions))
     assert isinstance(inside, dict)
     steps = {name: float(value) for name, value in inside.items()}
@@ -115,6 +127,7 @@ def main() -> None:
         "added_ms": round(http - own, 2),
         "added_without_audit_ms": round(http - own - record, 2),
         "ratio": round(http / own, 2),
+        "cpu_ms": {kind: round((after[kind] - before[kind]) / options.searches, 2) for kind in after},
         "parts_ms": {name: round(value, 2) for name, value in parts.items()},
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
