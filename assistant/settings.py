@@ -405,8 +405,8 @@ REMOTE_KEY = env_or_file("REMOTE_KEY")
 REMOTE_CA = env("REMOTE_CA")  # a file of certificates, when the server's is the company's own
 REMOTE_CONTEXT_TOKENS = env_int("REMOTE_CONTEXT_TOKENS", 8192, minimum=512)
 # Below this probability of an answer the product says that the documents do not say. On the demo company's paraphrased
-# questions the scorer's own default says so too often; the risk of each value stands in inference/reading/CARD.md.
-EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "0.2")
+# questions the scorer's own default says so too often; the risk of each value stands in inference/reading/WEIGHING.md.
+EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "0.1")
 # Conversations that nobody continued for so many days are erased; 0 keeps them until their owner deletes them.
 CONVERSATION_RETENTION_DAYS = env_int("CONVERSATION_RETENTION_DAYS", 0)
 MAX_QUESTION_CHARS = env_int("MAX_QUESTION_CHARS", 2000, minimum=10)

@@ -6,7 +6,7 @@ trained reader over the packaged encoder (``inference.reading``) reads question 
 the few it puts first adds what paraphrases share, and a calibration turns all of it into one probability. Knows no
 index and no product.
 
-What ``ANSWERABLE_THRESHOLD`` costs and saves is measured in ``inference/reading/CARD.md`` (risk and coverage).
+What ``ANSWERABLE_THRESHOLD`` costs and saves is measured in ``inference/reading/WEIGHING.md`` (what a threshold does).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from inference.reading.reader import DEFAULT_BUDGET, Reader
 
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
-ANSWERABLE_THRESHOLD = 0.3
+ANSWERABLE_THRESHOLD = 0.2
 # A part number, a form, a paragraph: letters and digits in one word. When it stands in no passage, whatever is said
 # there is said of something else; public question sets hold too few of these for the reader to learn it.
 _CODE = re.compile(

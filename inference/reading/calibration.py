@@ -1,7 +1,7 @@
 """From what the reader and the encoder say to one probability that the quotations answer the question.
 
-A logistic regression over five numbers, fitted on questions whose articles the reader had not seen
-(``inference.training.finish``). How many words question and answer share is left out on purpose: it sharpens the
+A logistic regression over five numbers, fitted on questions asked of whole sets of passages
+(``inference.training.weighing``). How many words question and answer share is left out on purpose: it sharpens the
 probability on public sets, whose questions copy words, and misjudges the paraphrases that colleagues write. Pure
 numpy; its weights are part of ``reader.json``.
 """

@@ -38,7 +38,7 @@ class Encoder:
         self._model = AutoModel.from_pretrained(folder, dtype=dtype).eval()
 
     def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        batch = self._tokenizer(list(texts), padding=True, truncation=True, max_length=128, return_tensors="pt")
+        batch = self._tokenizer(list(texts), padding=True, truncation=True, max_length=256, return_tensors="pt")
         with torch.inference_mode():
             states = self._model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
             mask = batch["attention_mask"][..., None].float()

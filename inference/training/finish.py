@@ -1,8 +1,8 @@
-"""Fit the calibration, pack the weights and write the card: ``python -m inference.training.finish``.
+"""Pack the weights and write the reader's card: ``python -m inference.training.finish``.
 
 Works on what ``inference.training.evidence`` left in its output folder: judgements of held-out questions by the
-readers of the folds. The calibration is fitted on these only, and its own numbers in the card are cross-fitted
-(half of the articles judge the other half). Runs on a CPU in about a minute.
+readers of the folds. A first calibration is fitted on these only, and its numbers in the card are cross-fitted (half of
+the articles judge the other half); ``inference.training.weighing`` makes the one that answers. About a minute on a CPU.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file, save_file
-from torch.nn import functional
 
-from inference.reading.calibration import INPUTS, WEIGHED, Calibration
+from inference.reading.calibration import WEIGHED, Calibration
 from inference.reading.features import ANSWER_FEATURES
 from inference.reading.network import FAR
 from inference.reading.reader import quantize, sha256
 from inference.training.cosines import sample, top_cosines
 from inference.training.evidence import fold_of
+from inference.training.logistic import calibrated
 from inference.training.qa import digest
 
 GENERIC = "policyqa_dev"
@@ -110,27 +109,11 @@ def fit(held: Held) -> Calibration:
     """Fit the probability that the first two quotations answer, every set counting the same."""
     usable = (held.set != GENERIC) & ~((held.mode == "open") & ~held.reachable)
     data = held.rows(usable)
-    values = data.inputs.astype(np.float64)
-    mean, scale = values.mean(0), values.std(0)
-    target = torch.tensor((data.reachable & data.two).astype(np.float64))
+    values, target = data.inputs, data.reachable & data.two
     weight = np.zeros(len(values))
     for name in np.unique(data.set):
         weight[data.set == name] = len(values) / ((data.set == name).sum() * len(np.unique(data.set)))
-    inputs, shares = torch.tensor((values - mean) / scale), torch.tensor(weight)
-    weights = torch.zeros(len(INPUTS) + 1, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        logit = inputs @ weights[:-1] + weights[-1]
-        value = functional.binary_cross_entropy_with_logits(logit, target, weight=shares)
-        value = value + 1e-4 * weights[:-1].square().sum()
-        value.backward()
-        return value
-
-    optimizer.step(closure)
-    found = weights.detach().numpy()
-    return Calibration(mean, scale, found[:-1], float(found[-1]), LATIN, CJK)
+    return calibrated(values, target, weight, LATIN, CJK)
 
 
 def probabilities(calibration: Calibration, held: Held) -> Array:
@@ -214,6 +197,9 @@ def card(facts: dict[str, Any]) -> str:
         "handbook,govuk_developer_docs,sourcegraph_handbook,pingcap_docs_zh}.tar.xz --encoder DIR --out OUT",
         "python -m inference.training.finish --data ../shared/data/qa --encoder DIR --out OUT",
         "```",
+        "",
+        "The probability that the product answers by is fitted afterwards, on questions asked of whole sets",
+        "(`inference.training.weighing`, WEIGHING.md); the one below is that of the readings alone.",
         "",
         f"Settings: `{json.dumps(facts['settings'])}`. Hardware: one NVIDIA H200, about 7 minutes for every part.",
         f"Size {facts['bytes'] / 1e6:.1f} MB; sha256 of the encoder `{facts['encoder']}`.",
