@@ -1,7 +1,7 @@
 """DOCX to pages: headings, lists with their numbers, table rows, text boxes, notes, headers and footers.
 
 Pages are Word's own (the breaks it noted when it last laid the text out, and explicit breaks); a file without
-any is divided at headings. Deleted (tracked) text and comments are left out; hidden and white text is reported.
+any is divided at headings. Deleted (tracked), hidden and white text and comments are reported, not indexed.
 
 Not python-docx: it shows neither Word's page marks, text boxes, notes nor list numbers, so that most of this walk would
 stand beside it all the same, and its import takes longer than reading a letter.
@@ -87,6 +87,9 @@ class _Reader:
             self._blocks(body)
         self._flush_notes()
         self._margins("footer")
+        for deletion in (e for e in self._root.iter() if local(e) == "del"):
+            self._writer.hide("".join(e.text or "" for e in deletion.iter() if local(e) == "delText"), "deleted text")
+        ooxml.report_comments(self._archive, self._relations, self._writer)
         read_pictures(self._archive, "word/media/", self._writer, self._context)
         return self._writer.document(media_type, ooxml.title(self._archive) or self._title)
 

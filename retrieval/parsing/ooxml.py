@@ -68,9 +68,31 @@ def warn_of_macros(archive: Archive, writer: PageWriter) -> None:
         writer.warn("The file contains macros; they were not run and not read.")
 
 
+def report_comments(archive: Archive, found: dict[str, Relation], writer: PageWriter) -> None:
+    """List the comments among a part's relationships for the curator; none is indexed."""
+    for relation in found.values():
+        if relation.kind != "comments" or relation.external:
+            continue
+        root = archive.optional_xml(relation.target)
+        for comment in root.iter() if root is not None else ():
+            if local(comment) in ("comment", "cm"):
+                parts = (e.text for e in comment.iter() if local(e) in ("t", "text"))
+                writer.hide(" ".join(part for part in parts if part), "comment")
+
+
 def on(value: str | None) -> bool:
     """An OOXML switch: present means on unless it says otherwise."""
     return value is None or value.lower() not in ("0", "false", "off", "none")
 
 
-__all__ = ["Relation", "attribute", "main_part", "on", "relations", "resolve", "title", "warn_of_macros"]
+__all__ = [
+    "Relation",
+    "attribute",
+    "main_part",
+    "on",
+    "relations",
+    "report_comments",
+    "resolve",
+    "title",
+    "warn_of_macros",
+]

@@ -1,7 +1,7 @@
 """OpenDocument (ODT, ODS, ODP) to pages: text divided at page breaks or headings, sheets, slides.
 
 Reads content.xml directly (OASIS OpenDocument 1.3 part 3). Hidden sheets, rows and paragraphs are reported;
-tracked deletions and comments are left out.
+tracked deletions and comments are reported, not indexed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from retrieval.schema import ParsedDocument
 _SILENT = frozenset(
     ["annotation", "annotation-end", "tracked-changes", "note-citation", "sequence-decls", "forms", "bookmark-ref"]
 )
+_LEFT_OUT = {"annotation": "comment", "deletion": "deleted text"}
 _MOST_REPEATS = 1_000
 
 
@@ -53,6 +54,10 @@ def parse(source: Source, context: Context) -> ParsedDocument:
             walker = _Text(writer, styles)
             walker.blocks(content, 0)
             title = title or walker.first_heading
+        for element in content.iter():
+            if reason := _LEFT_OUT.get(local(element)):
+                paragraphs = (part for part in element.iter() if local(part) in ("p", "h"))
+                writer.hide(" ".join("".join(part.itertext()) for part in paragraphs), reason)
     return writer.document(source.media_type, title)
 
 

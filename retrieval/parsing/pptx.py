@@ -1,22 +1,22 @@
 """PPTX to pages: one per slide, titled, with tables, charts, diagrams and the speaker's notes.
 
-Slides that are hidden keep their number, but their text is reported, not indexed.
+Slides that are hidden keep their number, but their text is reported, not indexed; so are comments.
 
 Not python-pptx: diagrams, hidden slides and chart caches would be read from the XML beneath it anyway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from retrieval.errors import LimitExceeded
-from retrieval.parsing import clean, ooxml
+from retrieval.parsing import ooxml
 from retrieval.parsing.archives import Archive, attribute, local
 from retrieval.parsing.attachments import read_pictures
 from retrieval.parsing.base import Context, Source
 from retrieval.parsing.docx_styles import child
 from retrieval.parsing.pages import PageWriter
+from retrieval.parsing.shapes import paragraphs_of, shapes_of, text_of
 from retrieval.parsing.tables import row_lines
 from retrieval.schema import ParsedDocument
 
@@ -55,12 +55,13 @@ def _relation_id(element: Element) -> str | None:
 def _slide(archive: Archive, part: str, writer: PageWriter) -> str | None:
     root = archive.xml(part)
     relations = ooxml.relations(archive, part)
-    shapes = [shape for tree in root.iter() if local(tree) == "spTree" for shape in _shapes(tree)]
+    shapes = [shape for tree in root.iter() if local(tree) == "spTree" for shape in shapes_of(tree)]
     titles = [shape for shape in shapes if _placeholder(shape) in ("title", "ctrTitle")]
-    title = " ".join(text for shape in titles for _level, text in _paragraphs(shape)).strip() or None
+    title = " ".join(text for shape in titles for _level, text in paragraphs_of(shape)).strip() or None
     writer.start(title)
+    ooxml.report_comments(archive, relations, writer)
     if root.get("show") == "0":
-        writer.hide(" ".join(text for shape in shapes for _level, text in _paragraphs(shape)), "hidden slide")
+        writer.hide(" ".join(text for shape in shapes for _level, text in paragraphs_of(shape)), "hidden slide")
         return None
     if title:
         writer.add("heading", title, 1)
@@ -73,19 +74,9 @@ def _slide(archive: Archive, part: str, writer: PageWriter) -> str | None:
             notes = archive.optional_xml(relation.target)
             for shape in notes.iter() if notes is not None else ():
                 if local(shape) == "sp" and _placeholder(shape) == "body":
-                    for _level, text in _paragraphs(shape):
+                    for _level, text in paragraphs_of(shape):
                         writer.add("paragraph", text)
     return title
-
-
-def _shapes(tree: Element) -> Iterator[Element]:
-    """Shapes in drawing order, groups opened."""
-    for element in tree:
-        name = local(element)
-        if name in ("grpSp", "AlternateContent", "Choice"):
-            yield from _shapes(element)
-        elif name in ("sp", "graphicFrame", "cxnSp", "pic"):
-            yield element
 
 
 def _placeholder(shape: Element) -> str | None:
@@ -93,30 +84,8 @@ def _placeholder(shape: Element) -> str | None:
     return None if found is None else found.get("type", "body" if found.get("idx") else "obj")
 
 
-def _paragraphs(shape: Element) -> Iterator[tuple[int, str]]:
-    """Level and text of each paragraph of a shape, tables left aside."""
-    for body in (e for e in shape if local(e) == "txBody"):
-        for paragraph in (e for e in body if local(e) == "p"):
-            text = _text(paragraph)
-            if clean.one_line(text):
-                properties = child(paragraph, "pPr")
-                level = properties.get("lvl", "0") if properties is not None else "0"
-                yield (int(level) if level.isdigit() else 0), text
-
-
-def _text(paragraph: Element) -> str:
-    parts = []
-    for element in paragraph.iter():
-        name = local(element)
-        if name == "t":
-            parts.append(element.text or "")
-        elif name in ("br", "tab"):
-            parts.append(" ")
-    return "".join(parts)
-
-
 def _write_shape(archive: Archive, shape: Element, relations: dict[str, ooxml.Relation], writer: PageWriter) -> None:
-    paragraphs = list(_paragraphs(shape))
+    paragraphs = list(paragraphs_of(shape))
     listed = _placeholder(shape) in ("body", "obj") and len(paragraphs) > 1
     for level, text in paragraphs:
         writer.add("list_item" if listed else "paragraph", text, min(level, 6))
@@ -126,7 +95,7 @@ def _write_shape(archive: Archive, shape: Element, relations: dict[str, ooxml.Re
         name = local(element)
         if name == "tbl":
             rows = [
-                [" ".join(_text(p) for p in cell.iter() if local(p) == "p") for cell in row if local(cell) == "tc"]
+                [" ".join(text_of(p) for p in cell.iter() if local(p) == "p") for cell in row if local(cell) == "tc"]
                 for row in element
                 if local(row) == "tr"
             ]
@@ -152,7 +121,7 @@ def _chart(root: Element, writer: PageWriter) -> None:
     """A chart's title and, for each series, its values by category."""
     for element in root.iter():
         if local(element) == "title":
-            writer.add("caption", _text(element))
+            writer.add("caption", text_of(element))
             break
     for series in (e for e in root.iter() if local(e) == "ser"):
         name = " ".join(_values(child(series, "tx")))
@@ -169,4 +138,4 @@ def _values(element: Element | None) -> list[str]:
 
 def _diagram(root: Element, writer: PageWriter) -> None:
     for point in (e for e in root.iter() if local(e) == "pt"):
-        writer.add("list_item", _text(point))
+        writer.add("list_item", text_of(point))

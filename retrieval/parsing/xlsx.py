@@ -1,7 +1,7 @@
-"""XLSX to pages: each sheet's rows as lines, values as displayed.
+"""XLSX to pages: each sheet's rows as lines, values as displayed; then what stands in its text boxes and shapes.
 
-Reads the sheets as a stream of rows (a file that claims a million rows costs what it holds). Hidden sheets, rows
-and columns are reported, not indexed. Knows SpreadsheetML (ECMA-376 part 1, 18).
+Reads the sheets as a stream of rows (a file that claims a million rows costs what it holds). Hidden sheets, rows,
+columns and shapes, and comments, are reported, not indexed. Knows SpreadsheetML (ECMA-376 part 1, 18).
 
 Not openpyxl: its streaming reader gives values without the displayed form, and neither merged cells nor hidden rows.
 """
@@ -22,6 +22,7 @@ from retrieval.parsing.archives import Archive, attribute, local
 from retrieval.parsing.base import Context, Source
 from retrieval.parsing.number_formats import BUILTIN, show
 from retrieval.parsing.pages import PageWriter
+from retrieval.parsing.shapes import concealed, paragraphs_of, shapes_of
 from retrieval.parsing.sheets import write_sheet
 from retrieval.schema import ParsedDocument
 
@@ -62,18 +63,38 @@ def parse(source: Source, context: Context) -> ParsedDocument:
             continue
         sheet_rows = _rows(archive.read(relation.target), book)
         rows, hidden = sheet_rows.rows, sheet_rows.hidden
+        around = ooxml.relations(archive, relation.target)
+        drawn, undrawn = _drawn(archive, around)
         if sheet_rows.uncounted:
             writer.warn(
                 f"{name}: some formulas have no stored value; open the workbook in its program and save it again."
             )
         if sheet.get("state", "visible") != "visible":
-            writer.hide("; ".join(" | ".join(c for c in row if c) for row in rows), f"hidden sheet {name}")
-            continue
-        write_sheet(writer, name, rows)
-        if hidden:
-            writer.hide("; ".join(hidden), f"hidden rows or columns of sheet {name}")
+            lines = [*(" | ".join(c for c in row if c) for row in rows), *drawn, *undrawn]
+            writer.hide("; ".join(lines), f"hidden sheet {name}")
+        else:
+            write_sheet(writer, name, rows)
+            for text in drawn:
+                writer.add("paragraph", text)
+            for text in undrawn:
+                writer.hide(text, "hidden shape")
+            if hidden:
+                writer.hide("; ".join(hidden), f"hidden rows or columns of sheet {name}")
+        ooxml.report_comments(archive, around, writer)
         context.progress(number, len(sheets))
     return writer.document(source.media_type, ooxml.title(archive))
+
+
+def _drawn(archive: Archive, around: dict[str, ooxml.Relation]) -> tuple[list[str], list[str]]:
+    """The texts of a sheet's text boxes and shapes in drawing order, a paragraph each; and those of hidden ones."""
+    shown: list[str] = []
+    hidden: list[str] = []
+    for relation in around.values():
+        root = archive.optional_xml(relation.target) if relation.kind == "drawing" and not relation.external else None
+        for anchor in root if root is not None else ():
+            for shape in shapes_of(anchor):
+                (hidden if concealed(shape) else shown).extend(text for _level, text in paragraphs_of(shape))
+    return shown, hidden
 
 
 def _strings(archive: Archive, part: str) -> list[str]:

@@ -11,12 +11,17 @@ import docx
 import openpyxl
 import pptx
 from docx.enum.text import WD_BREAK
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls
 from docx.shared import RGBColor
+from openpyxl.comments import Comment
 from openpyxl.styles import Font
+from pptx.opc.package import Part
+from pptx.opc.packuri import PackURI
 from pptx.util import Inches
 
 from tests.retrieval.parsing.helpers import parse, texts
-from tests.retrieval.parsing.samples import packed
+from tests.retrieval.parsing.samples import opendocument, packed
 
 
 def word(document) -> bytes:
@@ -124,6 +129,118 @@ def test_sheet_rows_show_values_as_excel_does():
     ]
     assert document.pages[0].label == "Prices"
     assert [h.text for h in document.hidden_text] == ["secret margin | 0.4"]
+
+
+_DRAWING = """<xdr:wsDr xmlns:xdr="http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing"
+ xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><xdr:twoCellAnchor>
+ <xdr:from><xdr:col>4</xdr:col><xdr:colOff>0</xdr:colOff><xdr:row>1</xdr:row><xdr:rowOff>0</xdr:rowOff></xdr:from>
+ <xdr:to><xdr:col>8</xdr:col><xdr:colOff>0</xdr:colOff><xdr:row>6</xdr:row><xdr:rowOff>0</xdr:rowOff></xdr:to>
+ {shapes}<xdr:clientData/></xdr:twoCellAnchor></xdr:wsDr>"""
+
+
+def _shape(name: str, *paragraphs: str, hidden: bool = False) -> str:
+    body = "".join(f"<a:p><a:r><a:t>{text}</a:t></a:r></a:p>" for text in paragraphs)
+    mark = ' hidden="1"' if hidden else ""
+    return (
+        f'<xdr:sp macro="" textlink=""><xdr:nvSpPr><xdr:cNvPr id="2" name="{name}"{mark}/><xdr:cNvSpPr txBox="1"/>'
+        f"</xdr:nvSpPr><xdr:spPr/><xdr:txBody><a:bodyPr/>{body}</xdr:txBody></xdr:sp>"
+    )
+
+
+def _with_drawing(book: openpyxl.Workbook, shapes: str) -> bytes:
+    """The workbook with a drawing on its first sheet, as Excel stores one (openpyxl writes no shapes)."""
+    buffer = io.BytesIO()
+    book.save(buffer)
+    with zipfile.ZipFile(buffer) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = members["xl/worksheets/sheet1.xml"].decode()
+    relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    mark = f'<drawing xmlns:r="{relation}" r:id="rId90"/></worksheet>'
+    members["xl/worksheets/sheet1.xml"] = sheet.replace("</worksheet>", mark).encode()
+    members["xl/drawings/drawing9.xml"] = _DRAWING.format(shapes=shapes).encode()
+    members["xl/worksheets/_rels/sheet1.xml.rels"] = (
+        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+        f'<Relationship Id="rId90" Type="{relation}/drawing" Target="../drawings/drawing9.xml"/></Relationships>'
+    ).encode()
+    return packed({name: bytes(content) for name, content in members.items()})
+
+
+def test_text_boxes_of_a_sheet_are_read_after_its_rows_and_hidden_ones_reported():
+    book = openpyxl.Workbook()
+    book.active.title = "Plan"
+    for row in (["Item", "Price", "Unit"], ["Bolt", 4, "piece"], ["Nut", 2, "piece"]):
+        book.active.append(row)
+    group = f"<xdr:grpSp><xdr:nvGrpSpPr/><xdr:grpSpPr/>{_shape('Inner', 'Orders close on Friday.')}</xdr:grpSp>"
+    box = _shape("Box", "Prices hold until March.", "Ask Ms. Wu.")
+    data = _with_drawing(book, box + group + _shape("Ghost", "Our margin is a half.", hidden=True))
+    document = parse(data, "plan.xlsx")
+    assert [text for kind, text in texts(document) if kind == "paragraph"] == [
+        "Prices hold until March.",
+        "Ask Ms. Wu.",
+        "Orders close on Friday.",
+    ]
+    assert [(h.page, h.text, h.reason) for h in document.hidden_text] == [(1, "Our margin is a half.", "hidden shape")]
+
+
+def test_text_boxes_of_a_hidden_sheet_are_hidden_with_it():
+    book = openpyxl.Workbook()
+    book.active.append(["secret margin", 0.4])
+    book.active.sheet_state = "hidden"
+    book.create_sheet("Open").append(["Hello", "world"])
+    document = parse(_with_drawing(book, _shape("Box", "Do not tell.")), "plan.xlsx")
+    assert "Do not tell." not in "\n".join(page.text for page in document.pages)
+    assert [h.text for h in document.hidden_text] == ["secret margin | 0.4; Do not tell."]
+
+
+def test_comments_and_deleted_text_are_listed_for_the_curator_and_not_indexed():
+    source = docx.Document()
+    paragraph = source.add_paragraph("The price is final.")
+    source.add_comment(paragraph.runs, text="Is it really?", author="Wu")
+    deleted = '<w:del {0} w:id="7" w:author="Wu"><w:r><w:delText>Almost nothing. </w:delText></w:r></w:del>'
+    paragraph._p.append(parse_xml(deleted.format(nsdecls("w"))))
+    document = parse(word(source), "offer.docx")
+    assert document.pages[0].text == "The price is final."
+    found = [(h.text, h.reason) for h in document.hidden_text]
+    assert found == [("Almost nothing.", "deleted text"), ("Is it really?", "comment")]
+
+    book = openpyxl.Workbook()
+    book.active.append(["Bolt", 4])
+    book.active["B1"].comment = Comment("Ask for a discount.", "Wu")
+    buffer = io.BytesIO()
+    book.save(buffer)
+    document = parse(buffer.getvalue(), "prices.xlsx")
+    assert "discount" not in document.pages[0].text
+    assert [(h.page, h.text, h.reason) for h in document.hidden_text] == [(1, "Ask for a discount.", "comment")]
+
+
+def test_comments_on_slides_are_listed_for_the_curator_and_not_indexed():
+    deck = pptx.Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[5])
+    slide.shapes.title.text = "Results"
+    comments = (
+        '<p:cmLst xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"><p:cm authorId="0" idx="1">'
+        '<p:pos x="10" y="10"/><p:text>Too bold a claim.</p:text></p:cm></p:cmLst>'
+    )
+    kind = "application/vnd.openxmlformats-officedocument.presentationml.comments+xml"
+    part = Part(PackURI("/ppt/comments/comment1.xml"), kind, slide.part.package, comments.encode())
+    slide.part.relate_to(part, "http://schemas.openxmlformats.org/officeDocument/2006/relationships/comments")
+    buffer = io.BytesIO()
+    deck.save(buffer)
+    document = parse(buffer.getvalue(), "deck.pptx")
+    assert document.pages[0].text == "Results"
+    assert [(h.page, h.text, h.reason) for h in document.hidden_text] == [(1, "Too bold a claim.", "comment")]
+
+
+def test_comments_and_deleted_text_of_opendocument_are_listed_and_not_indexed():
+    body = (
+        "<text:tracked-changes><text:changed-region><text:deletion><text:p>Almost nothing.</text:p></text:deletion>"
+        "</text:changed-region></text:tracked-changes><text:p>The price is final."
+        "<office:annotation><text:p>Is it really?</text:p></office:annotation></text:p>"
+    )
+    document = parse(opendocument("text", body), "offer.odt")
+    assert document.pages[0].text == "The price is final."
+    found = [(h.text, h.reason) for h in document.hidden_text]
+    assert found == [("Almost nothing.", "deleted text"), ("Is it really?", "comment")]
 
 
 def _paged_word(*paragraphs: str) -> bytes:
