@@ -90,12 +90,14 @@ class Product:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(90)
 
-    def manage(self, *arguments: str, check: bool = True) -> str:
+    def manage(self, *arguments: str, check: bool = True, told: str | None = None) -> str:
+        """What a command prints; `told` is its standard input, which has no limit of length."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
             env=self.environment,
             check=check,
+            input=told,
             capture_output=True,
             text=True,
             timeout=180,
@@ -104,7 +106,7 @@ class Product:
 
     def python(self, code: str) -> object:
         """What the code prints as JSON on its last line, run inside the product."""
-        return json.loads(self.manage("shell", "-v0", "-c", code).strip().splitlines()[-1])
+        return json.loads(self.manage("shell", "-v0", told=code).strip().splitlines()[-1])
 
     def client(self) -> httpx2.Client:
         headers = {"Authorization": f"Bearer {self.token}"}
