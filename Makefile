@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 USE_HUB_KERNELS=NO
 
-.PHONY: up test test-offline test-gguf gguf install lock
+.PHONY: up test test-offline test-no-route test-gguf gguf install lock
 
 up: $(VENV)/.installed
 	@exec $(BIN)/python manage.py up --host $(HOST) --port $(PORT)
@@ -21,6 +21,10 @@ test: $(VENV)/.installed-test
 # The whole product in a network namespace without a route, every outward call traced (minutes; strace, iproute2)
 test-offline: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest tests/runtime/test_offline.py -s
+
+# All that `make test` runs, in a network namespace that has a loopback and nothing else (root, iproute2)
+test-no-route: $(VENV)/.installed-test
+	@$(BIN)/python -m tests --no-route
 
 # The GGUF engine, on llama.cpp itself (compiled here in minutes; cmake and a C++ compiler), and then its tests
 test-gguf: $(VENV)/.installed-test $(VENV)/.installed-gguf
