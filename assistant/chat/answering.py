@@ -8,9 +8,7 @@ work.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
@@ -38,6 +36,7 @@ from inference.errors import InferenceError
 from inference.evidence import EvidenceScorer
 
 from . import citations, followups, history, prompting
+from .clock import Clock
 from .closing import Quote, Result, close
 from .material import Material, disguised, passage_of, quotable, quote, source, under_one_rule
 from .models import Answer, AnswerStatus, Outcome
@@ -81,7 +80,7 @@ def run(answer: Answer, *, tools: Tools, ticket: Ticket) -> Answer:
     """Answer the claimed row and save the result under its fence. Raises leases.LeaseLost when it is no longer ours."""
     live = Publisher(answer.pk)
     live.publish("status", {"status": AnswerStatus.PROCESSING, "position": None, "attempt": answer.attempt})
-    clock = _Clock()
+    clock = Clock()
     result = _Work(answer, tools, ticket, live, clock).result()
     if ticket.lost:
         raise leases.LeaseLost(str(answer.pk))
@@ -97,27 +96,7 @@ def run(answer: Answer, *, tools: Tools, ticket: Ticket) -> Answer:
 
 def again(answer: Answer, *, tools: Tools, live: Publisher, boundary: str) -> Result:
     """What comes out when the stages run once more with these tools; nothing is saved."""
-    return _Work(answer, tools, Ticket(answer), live, _Clock(), boundary).result()
-
-
-class _Clock:
-    """Milliseconds by stage since the work began."""
-
-    def __init__(self) -> None:
-        self.wall = time.time()
-        self._started = time.monotonic()
-        self.stages: dict[str, int] = {}
-
-    def elapsed(self) -> int:
-        return round((time.monotonic() - self._started) * 1000)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        begun = time.monotonic()
-        try:
-            yield
-        finally:
-            self.stages[name] = self.stages.get(name, 0) + round((time.monotonic() - begun) * 1000)
+    return _Work(answer, tools, Ticket(answer), live, Clock(), boundary).result()
 
 
 class _PromptTold(Exception):
@@ -140,7 +119,7 @@ class _Work:
     """One attempt at one answer."""
 
     def __init__(
-        self, answer: Answer, tools: Tools, ticket: Ticket, live: Publisher, clock: _Clock, boundary: str = ""
+        self, answer: Answer, tools: Tools, ticket: Ticket, live: Publisher, clock: Clock, boundary: str = ""
     ) -> None:
         self._answer = answer
         self._user = answer.owner
