@@ -1,12 +1,14 @@
 """A small model, trained here on a few sentences, answers through the product with citations; untrained it does not."""
 
 import json
+import random
 import re
-import secrets
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from assistant.chat import prompting
 from assistant.chat.models import Outcome
 from inference import loading
 from inference.engines.base import GenerationRequest
@@ -22,6 +24,19 @@ TAUGHT = {
     "What is the meal allowance in Germany?": "The meal allowance in Germany is 28 euros per day.",
     "How many days of annual leave are there?": "Employees have 30 days of annual leave.",
 }
+
+
+@pytest.fixture
+def alike(monkeypatch, settings):
+    """Every run is the same run: delimiters come from a seed (learning them is a matter of what is drawn), sums are
+    made by one thread in one order, and a busy machine may take its time. Gives the draw of a delimiter."""
+    draw = random.Random(5)
+    monkeypatch.setattr(prompting, "secrets", SimpleNamespace(token_hex=lambda size: draw.randbytes(size).hex()))
+    settings.ANSWER_DEADLINE_SECONDS = 600
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield lambda: draw.randbytes(8).hex()
+    torch.set_num_threads(threads)
 
 
 def tokenizer(texts):
@@ -67,14 +82,14 @@ def untrained(folder, texts):
     return loaded
 
 
-def train(loaded, examples, steps):
+def train(loaded, examples, steps, delimiter):
     """Next-token loss on the answers; delimiters are drawn anew each time, as the product draws them."""
     optimizer = torch.optim.AdamW(loaded.model.parameters(), lr=3e-3)
     loaded.model.train().requires_grad_(True)
     losses = []
     for step in range(steps):
         prompt, boundary, answer = examples[step % len(examples)]
-        before = loaded.tokenizer(prompt.replace(boundary, secrets.token_hex(8)))["input_ids"]
+        before = loaded.tokenizer(prompt.replace(boundary, delimiter()))["input_ids"]
         after = loaded.tokenizer(answer + "<end>")["input_ids"]
         labels = torch.tensor([[-100] * len(before) + after])
         loss = loaded.model(input_ids=torch.tensor([before + after]), labels=labels).loss
@@ -110,7 +125,7 @@ def answers(people, loaded, *, guessing: bool = False):
 
 
 @pytest.mark.usefixtures("company")
-def test_a_trained_model_answers_with_checked_citations_and_an_untrained_one_does_not(people, tmp_path):
+def test_a_trained_model_answers_with_checked_citations_and_an_untrained_one_does_not(people, tmp_path, alike):
     requests = prompts(people)
     texts = [message.content for request in requests.values() for message in request.messages] + list(TAUGHT.values())
     loaded = untrained(tmp_path / "small", texts * 2)
@@ -122,7 +137,7 @@ def test_a_trained_model_answers_with_checked_citations_and_an_untrained_one_doe
         boundary = re.search(r"<<passage-(\w+)>>", text).group(1)
         marker = next(at for at, p in enumerate(request.passages, start=1) if TAUGHT[question] in p.text)
         examples.append((text, boundary, f"{TAUGHT[question]} [{marker}]"))
-    train(loaded, examples, 400)
+    train(loaded, examples, 400, alike)
     taught, steps = answers(people, loaded)
     for question, view in taught.items():
         assert view.outcome == Outcome.ANSWERED, json.dumps(view.evidence)
