@@ -46,6 +46,37 @@ def test_benchmark_ends_with_a_line_of_json(store):
     assert body["peak_bytes"] >= 0  # of a tiny model it may be lost in the process's noise
 
 
+def test_benchmark_judges_the_answers_to_a_file_of_questions(store, tmp_path):
+    """A model with random weights says nothing that was expected; one question does not fit into its context."""
+    asked = {"role": "user", "content": "Receipts are handed in within 30 days.\n\nWhen are receipts handed in?"}
+    rows = [
+        {"messages": [asked], "answer": "xylophonist quartermasters"},
+        {"prompt": "Who approves trips? " * 400, "answer": "x"},
+    ]
+    path = tmp_path / "test.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    told = models("benchmark", "tiny", "--users", "1", "--tokens", "4", "--questions", str(path)).splitlines()
+    body = json.loads(told[-1])
+    assert body["answers"] == {"questions": 2, "f1": 0.0, "rouge_l": 0.0, "exact": 0.0, "too_long": 1}
+    assert any(line.startswith("answers ") and "rouge_l" in line for line in told[:-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("bad.jsonl", '{"prompt": "Why?", "answer": "So."}\n{"prompt": ', "bad.jsonl, line 2"),
+        ("bad.jsonl", '{"question": "Why?"}', "line 1: KeyError"),
+        ("text.jsonl", '{"text": "Pumps are serviced."}', "a text, not a question"),
+        ("notes.txt", "Why?", "is not a question file"),
+        ("empty.jsonl", "", "hold no items"),
+    ],
+)
+def test_benchmark_names_what_is_wrong_with_a_question_file(name, content, words, store, tmp_path):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(CommandError, match=words):
+        models("benchmark", "tiny", "--questions", str(tmp_path / name))
+
+
 def test_pull_installs_exactly_what_the_hub_has(store, qwen2_folder):
     with running_hub(qwen2_folder) as hub:
         models("pull", "acme/tiny", "--revision", REVISION, "--hub", hub.url, "--name", "pulled", "--licence", "MIT")

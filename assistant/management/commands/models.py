@@ -7,9 +7,10 @@ from __future__ import annotations
 import json
 import time
 from argparse import REMAINDER, ArgumentParser
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -23,6 +24,9 @@ from assistant.quality.models import QuestionFile, Split
 from inference.engines.base import Engine
 from inference.errors import InferenceError
 from inference.store import Limits, Manifest, pulling
+
+if TYPE_CHECKING:
+    from inference.runs.data import Item
 
 
 class Command(BaseCommand):
@@ -57,7 +61,7 @@ class Command(BaseCommand):
         activating.add_argument("--evaluate", action="store_true", help="run the golden set on it first")
         activating.add_argument("--reason", default="", help="why it may answer without an evaluation; recorded")
         actions.add_parser("deactivate", help="answer with quotations again")
-        measuring = actions.add_parser("benchmark", help="speed, memory and nearness to the unquantized model")
+        measuring = actions.add_parser("benchmark", help="speed, memory, nearness to the unquantized model, answers")
         measuring.add_argument("name")
         measuring.add_argument(
             "--quantization", choices=activation.RECIPES, default="auto", help="auto: as the model is stored"
@@ -66,6 +70,9 @@ class Command(BaseCommand):
         measuring.add_argument("--against", default="", help="of a GGUF model: the installed model it was made from")
         measuring.add_argument("--users", default="1,8")
         measuring.add_argument("--tokens", type=int, default=64)
+        measuring.add_argument(
+            "--questions", type=Path, help="a JSON Lines file of questions, as `models questions --export` writes it"
+        )
         for tool in workbench.RECIPES:
             making = actions.add_parser(tool, help=f"make a new model: every option of {workbench.RECIPES[tool]}")
             making.add_argument("name", help="what the new model is called")
@@ -283,10 +290,12 @@ class Command(BaseCommand):
     def _benchmark(self, options: dict[str, Any]) -> None:
         from inference import loading, nearness
         from inference.engines.local import engine_for
+        from inference.evaluation import asked
         from inference.memory import Peak
 
+        items = asked.questions(options["questions"]) if options["questions"] else []
         if engines.store().manifest(options["name"]).kind == "gguf":
-            self._benchmark_gguf(options)
+            self._benchmark_gguf(options, items)
             return
         folder, recipe = engines.store().folder(options["name"]), options["quantization"]
         manifest = engines.store().manifest(options["name"])
@@ -301,9 +310,9 @@ class Command(BaseCommand):
         body["disk_bytes"] = manifest.size
         if (original := self._original(manifest)) and recipe != "none":
             body |= asdict(nearness.measure(original, loaded, quantizing.words(options["text"])[1]))
-        self._speed(engine_for(loaded), options, body)
+        self._speed(engine_for(loaded), options, body, items)
 
-    def _benchmark_gguf(self, options: dict[str, Any]) -> None:
+    def _benchmark_gguf(self, options: dict[str, Any], items: Sequence[Item]) -> None:
         """As for other models; which unquantized one to hold it against must be said."""
         from inference import nearness
         from inference.engines.gguf import GgufEngine, inspect
@@ -319,16 +328,19 @@ class Command(BaseCommand):
         if options["against"]:
             original = engines.store().folder(options["against"])
             body |= asdict(nearness.measure_gguf(original, folder, quantizing.words(options["text"])[1]))
-        self._speed(engine, options, body)
+        self._speed(engine, options, body, items)
 
-    def _speed(self, engine: Engine, options: dict[str, Any], body: dict[str, Any]) -> None:
-        """Measure each number of users, close the engine and tell everything."""
+    def _speed(self, engine: Engine, options: dict[str, Any], body: dict[str, Any], items: Sequence[Item]) -> None:
+        """Measure each number of users, ask the questions if there are any, close the engine and tell everything."""
         from inference import benchmark
+        from inference.evaluation import asked
 
         try:
             for users in map(int, options["users"].split(",")):
                 requests = [benchmark.question(number, options["tokens"]) for number in range(users)]
                 body[f"users_{users}"] = asdict(benchmark.speed(engine, requests, users=users))
+            if items:
+                body["answers"] = asdict(asked.ask(engine, items))
         finally:
             engine.close()
         for key, value in body.items():
