@@ -14,8 +14,8 @@ from django.db import transaction
 
 from assistant import engines, observability
 from assistant.audit import services as audit
-from assistant.errors import Invalid
-from assistant.models import ModelActivation
+from assistant.errors import Conflict, Invalid
+from assistant.models import JobState, ModelActivation, ModelJob
 
 if TYPE_CHECKING:
     from inference.store import Manifest
@@ -49,6 +49,25 @@ def activate(name: str, *, quantization: str = "auto", grounds: Grounds) -> Mode
         raise Invalid(f"{name} is a GGUF file and runs as it was quantized; the quantization must be auto.")
     manifest.check_offered(quantization)
     return _choose(engine_of(manifest), name=name, digest=manifest.digest, quantization=quantization, grounds=grounds)
+
+
+def remove(name: str) -> Manifest:
+    """Take an installed model off the disk, on record. Raises inference.errors.ModelNotFound, errors.Conflict."""
+    manifest = engines.store().manifest(name)
+    if active_name() == name:
+        raise Conflict("This model answers now. Let another one answer, or go back to quotations, and then remove it.")
+    if ModelJob.objects.filter(name=name, state__in=(JobState.QUEUED, JobState.RUNNING)).exists():
+        raise Conflict("A quantized copy of this model is being made. Remove it when that has ended.")
+    try:
+        engines.store().remove(name)
+    except OSError as error:
+        raise Conflict("Its files could not be removed: this process may not write where the models lie.") from error
+    audit.record(
+        action="model.changed",
+        target=("model", name),
+        detail={"change": "removed", "digest": manifest.digest, "size": manifest.size, "licence": manifest.licence},
+    )
+    return manifest
 
 
 def check_recipe(quantization: str) -> None:

@@ -1,7 +1,7 @@
 """Making a quantized model of an installed one: written, measured against the original, installed when it passes.
 
 Knows the store, the audit log and the jobs that the models page starts; the work itself is `inference.quantizing`'s and
-`inference.nearness`'s. Only workers and commands call `quantize`; pages call `begin`.
+`inference.nearness`'s. Only workers and commands call `quantize`; the models page calls `begin` and `stop`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ import redis
 from celery import current_app
 from django.conf import settings
 from django.db import connections, models, transaction
+from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from assistant import engines, leases, observability
 from assistant.audit import services as audit
-from assistant.errors import AssistantError, Conflict, Invalid
+from assistant.errors import AssistantError, Conflict, Invalid, NotFound
 from assistant.models import JobState, ModelJob
 from inference.errors import InferenceError, OutOfMemory, QuantizationRefused
 from inference.store import Gate, Limits, Manifest
@@ -112,7 +113,7 @@ def quantize(
 
 def _source(name: str, recipe: str) -> Manifest:
     if recipe not in RECIPES:
-        raise Invalid(f"The recipe must be one of {', '.join(RECIPES)}.")
+        raise Invalid("The recipe must be nf4, int8 or dynamic8.")
     manifest = engines.store().manifest(name)
     if manifest.kind != "safetensors" or manifest.recipe:
         raise QuantizationRefused(
@@ -183,7 +184,7 @@ def begin(*, name: str, recipe: str, allowed: Limits, force: bool = False) -> Mo
     engines.store().check_free(target)
     with transaction.atomic():
         if open_jobs().filter(target=target).exists():
-            raise Conflict(f"{target} is being made already.", code="job_runs")
+            raise Conflict("This copy is being made already.")
         job = ModelJob.objects.create(
             name=name,
             recipe=recipe,
@@ -199,6 +200,19 @@ def begin(*, name: str, recipe: str, allowed: Limits, force: bool = False) -> Mo
 
 def open_jobs() -> models.QuerySet[ModelJob]:
     return ModelJob.objects.filter(state__in=(JobState.QUEUED, JobState.RUNNING))
+
+
+def stop(job_id: int) -> None:
+    """End a job that is not done; its worker finds out at its next mark of progress. Raises NotFound."""
+    stopped = open_jobs().filter(pk=job_id)
+    if not stopped.update(
+        state=JobState.FAILED,
+        problem="It was stopped.",
+        fence=F("fence") + 1,
+        finished_at=timezone.now(),
+        lease_until=None,
+    ):
+        raise NotFound
 
 
 def send(job_id: int) -> None:

@@ -30,6 +30,7 @@ from assistant.audit.models import AuditEvent
 from assistant.chat.models import Answer, AnswerStatus, Citation, Conversation, Outcome
 from assistant.documents import holds, ingestion, services
 from assistant.documents.models import Grant
+from assistant.models import ModelJob
 from assistant.quality import services as quality
 from assistant.quality.models import Why
 from assistant.transport import redis_client
@@ -218,7 +219,11 @@ ROWS = [
     *(Row(name, AUDIT, DUTY) for name in ("personal-data", "personal-data-export")),
     Row("personal-data-dictionary", ADMIN, DUTY),
     *(Row(name, ADMIN, DUTY) for name in ("people", "person-new", "team-new", "models")),
-    *(Row(f"models-{verb}", ADMIN, DUTY, "post") for verb in ("activate", "quotations", "verify")),
+    Row("models-job-stop", ADMIN, DUTY, "post", values={"number": "job"}),
+    *(
+        Row(f"models-{verb}", ADMIN, DUTY, "post")
+        for verb in ("activate", "quantize", "quotations", "remove", "verify")
+    ),
     Row("health", ADMIN, DUTY),
     Row("person", ADMIN, DUTY, values={"user_id": "member_id"}),
     *(
@@ -336,6 +341,9 @@ def world(people, tmp_path) -> SimpleNamespace:
         seq=event.seq,
         permit=permit.pk,
         run=quality.begin(Why.HAND).pk,
+        job=ModelJob.objects.create(
+            name="a", recipe="nf4", target="a-nf4", max_loss=0.05, min_agreement=0.9, by="x"
+        ).pk,
         hold=hold.pk,
         query=query.pk,
         originals=originals,
@@ -422,7 +430,7 @@ def _may_be_absent(row: Row) -> bool:
     """A grant of the collection is none of the document's: those rows only prove who gets as far as looking."""
     return row.name in {
         *("api-document-grant", "document-revoke", "conversation-restore", "api-conversation-restore"),
-        *("document-move", "models-activate", "models-verify"),  # no target is named
+        *("document-move", "models-activate", "models-remove", "models-verify"),  # no target is named
         *(
             "api-audit-permit-text",
             "api-audit-permit-prune",

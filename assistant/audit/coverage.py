@@ -167,6 +167,9 @@ web:models model                  GET=-duty
 web:models-activate model         POST=model.changed
 web:models-quotations model       POST=model.changed
 web:models-verify model           POST=-duty
+web:models-quantize model         POST=model.changed
+web:models-job-stop model         POST=-duty
+web:models-remove model           POST=model.changed
 web:quality golden                GET=-duty
 web:quality-questions golden      GET=-duty POST=golden.changed
 web:quality-start golden          POST=golden.run

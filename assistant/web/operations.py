@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from assistant import activation
+from assistant import activation, quantizing
 from assistant import health as report
 from assistant.accounts.roles import Duty, require
 
@@ -23,6 +23,9 @@ def models(request: HttpRequest) -> HttpResponse:
     context = {
         "active": machinery.active_models(),
         "installed": machinery.installed_models(),
+        "jobs": (jobs := machinery.jobs()),
+        "busy": any(job.state in ("queued", "running") for job in jobs),
+        "recipes": machinery.recipes(),
         "quotations": not activation.active_name(),
         "quality_url": reverse("web:quality"),
     }
@@ -53,6 +56,31 @@ def verify(request: HttpRequest) -> HttpResponse:
     name = request.POST.get("name", "")
     words = gettext("Every file of “%(name)s” is as it was imported.") % {"name": name}
     return acted(request, lambda: machinery.verify(name), words, reverse("web:models"))
+
+
+@require_POST
+def quantize(request: HttpRequest) -> HttpResponse:
+    """Have a smaller copy of a model made and measured; a worker does it."""
+    require(actor(request), Duty.MANAGE_MODELS)
+    name, recipe = (request.POST.get(field, "") for field in ("name", "recipe"))
+    words = gettext("A copy of “%(name)s” is being made. It is installed when it passes its measurement.")
+    return acted(request, lambda: machinery.quantize(name, recipe), words % {"name": name}, reverse("web:models"))
+
+
+@require_POST
+def stop(request: HttpRequest, number: int) -> HttpResponse:
+    """Stop making a copy."""
+    require(actor(request), Duty.MANAGE_MODELS)
+    return acted(request, lambda: quantizing.stop(number), gettext("Stopped."), reverse("web:models"))
+
+
+@require_POST
+def remove(request: HttpRequest) -> HttpResponse:
+    """Take a model that does not answer off the disk."""
+    require(actor(request), Duty.MANAGE_MODELS)
+    name = request.POST.get("name", "")
+    words = gettext("“%(name)s” was removed from this machine.") % {"name": name}
+    return acted(request, lambda: machinery.remove(name), words, reverse("web:models"))
 
 
 @require_safe

@@ -8,6 +8,13 @@ from __future__ import annotations
 from django.utils.translation import gettext_noop
 
 ERRORS = (
+    gettext_noop("This model answers now. Let another one answer, or go back to quotations, and then remove it."),
+    gettext_noop("A quantized copy of this model is being made. Remove it when that has ended."),
+    gettext_noop("Its files could not be removed: this process may not write where the models lie."),
+    gettext_noop("This copy is being made already."),
+    gettext_noop("A model of that name is installed already. Remove it first."),
+    gettext_noop("The recipe must be nf4, int8 or dynamic8."),
+    gettext_noop("The worker ended before the job did; there may be too little memory."),
     gettext_noop("These questions were replaced by newer ones."),
     gettext_noop("There is no golden set yet. Write or upload its questions first."),
     gettext_noop("Only a finished run of the present questions can be the reference."),

@@ -15,10 +15,13 @@ from assistant.accounts.models import User
 from assistant.chat.models import Answer
 from assistant.documents import holds
 from assistant.documents.models import DocumentVersion
+from assistant.models import JobState, ModelJob
 from assistant.quality import drift
 from assistant.quality import services as quality
 from assistant.quality.marks import Mark, summary
 from assistant.quality.models import GoldenRun, RunStatus, Why
+from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
+from tests.models.conftest import store  # noqa: F401 - a fixture
 
 from . import audited
 from .browser import CHROMIUM, SWITCHES, Visit, visit
@@ -66,6 +69,16 @@ def open_as(browser, live_server, settings) -> Iterator[Open]:
         window.context.close()
 
 
+def copies() -> None:
+    """Three copies of models that were asked for: under way, installed, refused."""
+    common = {"name": "r1", "max_loss": 0.05, "min_agreement": 0.9, "by": "user:1"}
+    refused = "r1-nf4 loses too much: perplexity 14.20 to 16.90 (+19.0%, at most +5.0% allowed)."
+    ModelJob.objects.create(recipe="nf4", target="r1-nf4", state=JobState.REFUSED, problem=refused, **common)
+    ModelJob.objects.create(recipe="int8", target="r1-int8", state=JobState.DONE, **common)
+    running = {"state": JobState.RUNNING, "stage": "measuring", "progress": 40}
+    ModelJob.objects.create(recipe="dynamic8", target="r1-dynamic8", **running, **common)
+
+
 def golden_runs(email: str) -> GoldenRun:
     """Five runs of a golden set of thirty questions; the last one is worse, and is returned."""
     rows = [{"id": str(n), "question": f"How much is allowance {n}?", "answers": ["28"], "answerable": n % 5 > 0,
@@ -90,7 +103,7 @@ def golden_runs(email: str) -> GoldenRun:
 
 
 @pytest.fixture
-def places(people, library, answered) -> list[tuple[str, User | None, str]]:
+def places(people, library, answered, store) -> list[tuple[str, User | None, str]]:  # noqa: F811
     """(name, person, path) of every kind of page."""
     reviewed = audited.places(people, answered)
     start = TEXT.index(QUOTE)
@@ -98,6 +111,7 @@ def places(people, library, answered) -> list[tuple[str, User | None, str]]:
     holds.ask_to_lift(actor=people.administrator, hold_id=held.pk, reason="The case is closed")
     holds.place(actor=people.auditor, kind="person", target=people.curator.email, reason="Court order 12/26")
     run = golden_runs(people.employee.email)
+    copies()
     document = f"/documents/{library.policy.pk}"
     return [
         ("sign-in", None, "/accounts/login/"),

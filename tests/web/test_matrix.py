@@ -91,6 +91,11 @@ MATRIX: dict[str, Row] = {
     "models": Row(ADMINISTRATOR, refused=403),
     "models-activate": Row(ADMINISTRATOR, refused=403, method="post", status=404),  # nothing is installed
     "models-quotations": Row(ADMINISTRATOR, refused=403, method="post", status=302),
+    "models-quantize": Row(ADMINISTRATOR, refused=403, method="post", status=302),  # refused: there is no such recipe
+    "models-job-stop": Row(
+        ADMINISTRATOR, refused=403, method="post", args=("number",), status=404
+    ),  # no job has been asked for
+    "models-remove": Row(ADMINISTRATOR, refused=403, method="post", status=404),  # nothing is installed
     "models-verify": Row(ADMINISTRATOR, refused=403, method="post", status=404),  # nothing is installed
     "quality": Row(ADMINISTRATOR, refused=403),
     "quality-questions": Row(ADMINISTRATOR, refused=403),

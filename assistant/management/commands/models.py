@@ -356,11 +356,7 @@ class Command(BaseCommand):
         return next((store.folder(other.name) for other in store.manifests() if other.digest == manifest.parent), None)
 
     def _remove(self, options: dict[str, Any]) -> None:
-        manifest = engines.store().manifest(options["name"])
-        if activation.active_name() == options["name"]:
-            raise CommandError(f"{options['name']} answers now; deactivate it or activate another first.")
-        engines.store().remove(options["name"])
-        self._record("removed", manifest)
+        activation.remove(options["name"])
         self.stdout.write(f"{options['name']} removed.")
 
     @staticmethod
