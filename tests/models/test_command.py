@@ -9,6 +9,8 @@ from django.core.management.base import CommandError
 
 from assistant import activation
 from assistant.audit.models import AuditEvent
+from inference import benchmark, energy
+from inference.energy import UNTOLD
 from tests.inference.models.hub import REVISION, running_hub
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +45,8 @@ def test_benchmark_ends_with_a_line_of_json(store):
     assert body["agreement"] > 0.8
     assert body["users_3"]["requests"] == 3
     assert body["users_1"]["tokens"] > 0
+    told = body["energy"] != UNTOLD
+    assert all((body[users]["joules_per_token"] is not None) == told for users in ("users_1", "users_3"))
     assert body["peak_bytes"] >= 0  # of a tiny model it may be lost in the process's noise
 
 
@@ -59,6 +63,28 @@ def test_benchmark_judges_the_answers_to_a_file_of_questions(store, tmp_path):
     body = json.loads(told[-1])
     assert body["answers"] == {"questions": 2, "f1": 0.0, "rouge_l": 0.0, "exact": 0.0, "too_long": 1}
     assert any(line.startswith("answers ") and "rouge_l" in line for line in told[:-1])
+
+
+def test_benchmark_tells_joules_per_token_where_the_machine_tells(store, tmp_path, monkeypatch):
+    """Each run costs 40 joules by the counter of a folder laid out as powercap."""
+    folder = tmp_path / "intel-rapl:0"
+    folder.mkdir()
+    (folder / "name").write_text("package-0")
+    (folder / "energy_uj").write_text("0")
+    speed = benchmark.speed
+
+    def costly(*args, **options):
+        found = speed(*args, **options)
+        fresh = folder / "fresh"
+        fresh.write_text(str(int((folder / "energy_uj").read_text()) + 40_000_000))
+        fresh.rename(folder / "energy_uj")
+        return found
+
+    monkeypatch.setattr(benchmark, "speed", costly)
+    monkeypatch.setattr(energy, "POWERCAP", tmp_path)
+    body = json.loads(models("benchmark", "tiny", "--users", "1", "--tokens", "8").splitlines()[-1])
+    assert body["energy"] == "processor"
+    assert body["users_1"]["joules_per_token"] == pytest.approx(40 / body["users_1"]["tokens"])
 
 
 @pytest.mark.parametrize(

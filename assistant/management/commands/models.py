@@ -333,12 +333,17 @@ class Command(BaseCommand):
     def _speed(self, engine: Engine, options: dict[str, Any], body: dict[str, Any], items: Sequence[Item]) -> None:
         """Measure each number of users, ask the questions if there are any, close the engine and tell everything."""
         from inference import benchmark
+        from inference.energy import Energy
         from inference.evaluation import asked
 
         try:
             for users in map(int, options["users"].split(",")):
                 requests = [benchmark.question(number, options["tokens"]) for number in range(users)]
-                body[f"users_{users}"] = asdict(benchmark.speed(engine, requests, users=users))
+                with Energy(body.get("device", "cpu")) as energy:
+                    found = benchmark.speed(engine, requests, users=users)
+                each = None if energy.joules is None else energy.joules / max(1, found.tokens)
+                body[f"users_{users}"] = {**asdict(found), "joules_per_token": each}
+                body["energy"] = energy.source
             if items:
                 body["answers"] = asdict(asked.ask(engine, items))
         finally:
