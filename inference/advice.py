@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inference.loading import HEADROOM
-from inference.quantization import Quantization, expected_bytes
+from inference.quantization import HEADROOM, Quantization, expected_bytes
 
 _GPU: dict[Quantization, str] = {
     "none": "it fits unquantized, which is the fastest for one person and for many",

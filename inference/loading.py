@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from inference.dynamic import Quality
 
-HEADROOM = 1.3  # loading must never need more than this times the final size
 # what bitsandbytes and `dynamic` store beside a quantized weight
 _BESIDE = re.compile(r"\.weight\.|\.SCB$|\.weight_format$|\.weight_scale$")
 
@@ -89,8 +88,8 @@ def needed_bytes(folder: Path, quantize: Quantization) -> int:
     from inference.weights import headers, tensor_bytes
 
     if quantization.stored(folder):
-        return int(tensor_bytes(headers(folder)) * HEADROOM)
-    return int(quantization.expected_bytes(*weight_counts(folder), quantize) * HEADROOM)
+        return int(tensor_bytes(headers(folder)) * quantization.HEADROOM)
+    return int(quantization.expected_bytes(*weight_counts(folder), quantize) * quantization.HEADROOM)
 
 
 def load(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig
 
 Quantization = Literal["none", "nf4", "int8", "dynamic8"]
+HEADROOM = 1.3  # loading must never need more than this times the final size
 
 
 @dataclass(frozen=True, slots=True)
