@@ -46,7 +46,8 @@ def conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     """One conversation with all its answers; a follow-up is posted to the same address."""
     person = actor(request)
     row = chat.get_conversation(actor=person, conversation_id=conversation_id)
-    form = AskForm(request.POST or None, collections=_collections(person))
+    collections = _collections(person)
+    form = AskForm(request.POST or None, collections=collections, initial=_narrowed(row, collections))
     if request.method == "POST":
         done, result = submitted(
             form,
@@ -128,12 +129,11 @@ def again(request: HttpRequest, answer_id: UUID) -> HttpResponse:
     person = actor(request)
     row = chat.get_answer(actor=person, answer_id=answer_id)
     readable = {slug for slug, _ in _collections(person)}
-    answer, _ = chat.ask(
-        actor=person,
-        question=row.question,
-        conversation_id=row.conversation_id,
-        collections=[slug for slug in row.collections if slug in readable],
-    )
+    chosen = [slug for slug in row.collections if slug in readable]
+    if row.collections and not chosen:  # an empty choice would mean all collections, which nobody chose
+        messages.error(request, gettext("You can no longer read the collections that this question was put to."))
+        return redirect(_place(row))
+    answer, _ = chat.ask(actor=person, question=row.question, conversation_id=row.conversation_id, collections=chosen)
     return redirect(_place(answer))
 
 
@@ -161,6 +161,12 @@ def _collections(person: User) -> list[tuple[str, str]]:
     """What a question may be narrowed to: collections in which the person can read something."""
     rows = policy.visible_collections(person).filter(scopes__in=policy.readable_scopes(person)).distinct()
     return list(rows.values_list("slug", "name"))
+
+
+def _narrowed(conversation: Conversation, collections: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """What a follow-up begins with: the choice of the question before it, as far as the person can still read it."""
+    chosen = set(conversation.answers.values_list("collections", flat=True).last() or [])
+    return {"collections": [slug for slug, _ in collections if slug in chosen]}
 
 
 def _answers(conversation: Conversation) -> QuerySet[Answer]:

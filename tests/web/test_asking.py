@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from uuid import uuid4
 
 import pytest
 
 from assistant.chat.models import Answer, Conversation, Feedback
-from assistant.documents.models import Grant
+from assistant.documents.models import Grant, Scope
 
-from .conftest import QUOTE, make_answer
+from .conftest import QUOTE, TEXT, make_answer, make_collection
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +66,25 @@ def test_answer_shows_text_markers_sources_and_marks_what_was_not_confirmed(as_p
     assert "Receipts are kept" in body  # the paragraph around the quotation
 
 
+def test_each_quotation_of_a_source_opens_its_page_at_its_own_sentence(as_person, people, answered):
+    second = "Receipts are kept for ten years."
+    citation = answered.citations.get()
+    citation.pk, citation.quote, citation.char_start = None, second, TEXT.index(second)
+    citation.char_end = citation.char_start + len(second)
+    citation.ordinal = 1
+    citation.save(force_insert=True)
+    client = as_person(people.employee)
+    body = client.get(f"/conversations/{answered.conversation_id}/").content.decode()
+    for quote in (QUOTE, second):
+        start = TEXT.index(quote)
+        link = re.search(
+            rf'href="([^"#]*from={start}&amp;to={start + len(quote)}&amp;[^"#]*)#quote">Open the page', body
+        )
+        assert link, quote
+        page = client.get(unescape(link.group(1))).content.decode()
+        assert f'<mark id="quote">{quote}</mark>' in page
+
+
 def test_model_text_is_escaped(as_person, people, library):
     answer = make_answer(people.employee, library.policy)
     answer.sentences = [["<script>alert(1)</script>", [1], True, 0]]
@@ -92,6 +113,32 @@ def test_nobody_else_sees_a_conversation(as_person, people, answered, persona):
 def test_follow_up_joins_the_conversation(as_person, people, answered):
     as_person(people.employee).post(f"/conversations/{answered.conversation_id}/", {"question": "And in Germany?"})
     assert answered.conversation.answers.count() == 2
+
+
+@pytest.fixture
+def narrowed(answered, people):
+    """The answered question, put to `handbook` alone though `plans` could be read too."""
+    scope = Scope.objects.get(collection=make_collection("plans", "Plans"), key="")
+    Grant.objects.create(scope=scope, everyone=True, access="reader")
+    answered.collections = ["handbook"]
+    answered.save()
+    return answered
+
+
+def test_follow_up_begins_with_the_collections_of_the_question_before(as_person, people, narrowed, library):
+    client = as_person(people.employee)
+    address = f"/conversations/{narrowed.conversation_id}/"
+    assert client.get(address).context["form"]["collections"].value() == ["handbook"]
+    assert '<details class="more" open>' in client.get(address).content.decode()
+    Grant.objects.filter(scope=library.policy.scope).delete()
+    assert client.get(address).context["form"]["collections"].value() == []
+
+
+def test_asking_again_never_widens_a_search_to_what_was_not_chosen(as_person, people, narrowed, library):
+    Grant.objects.filter(scope=library.policy.scope).delete()
+    response = as_person(people.employee).post(f"/answers/{narrowed.pk}/again/", follow=True)
+    assert "You can no longer read the collections that this question was put to." in response.content.decode()
+    assert narrowed.conversation.answers.count() == 1
 
 
 def test_feedback_is_kept_with_its_reason(as_person, people, answered):
