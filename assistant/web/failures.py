@@ -111,6 +111,11 @@ def unreadable(code: str, sentence: str) -> str:
     return str(known) if known else gettext(sentence) if sentence else gettext("The file could not be read.")
 
 
+def why_unread(state: Any) -> str:
+    """The same for a document's state: empty unless it failed or is held."""
+    return unreadable(state.error_code, state.error) if state.status in {"failed", "quarantined"} else ""
+
+
 def not_answered(outcome: str, reason: str = "") -> tuple[str, str]:
     """(heading, what to try next) for an answer without text, by its reason where that says more."""
     heading, advice = _REASONS.get(reason) or _NOT_ANSWERED.get(outcome, _NOT_ANSWERED["failed"])

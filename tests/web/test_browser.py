@@ -298,6 +298,19 @@ def test_dropped_file_is_sent_and_appears_in_the_list(open_as, people, library, 
     assert window.complaints == []
 
 
+def test_file_that_cannot_be_read_says_why_where_it_was_sent(open_as, people, library, tmp_path):
+    file = tmp_path / "Locked.txt"
+    file.write_text("Park behind the house.", encoding="utf-8")
+    window = open_as(people.curator, width=320)
+    page = window.go("/library/handbook/")
+    page.locator("#id_file").set_input_files(file)
+    expect(page.locator(".uploads li")).to_contain_text("Waiting to be read")
+    newest = DocumentVersion.objects.order_by("-pk").first()
+    DocumentVersion.objects.filter(pk=newest.pk).update(status="failed", error_code="encrypted_document")
+    expect(page.locator(".uploads li")).to_contain_text("Remove the protection and upload it again.")
+    assert window.overflow() <= 0
+
+
 def test_refused_file_says_why(open_as, people, library, tmp_path, settings):
     settings.MAX_UPLOAD_BYTES = 10
     file = tmp_path / "big.txt"

@@ -126,6 +126,13 @@ def test_document_says_why_it_could_not_be_read_and_what_to_do(as_person, people
     assert "Remove the protection and upload it again" in body
 
 
+def test_list_says_why_a_file_could_not_be_read_to_those_who_can_mend_it(as_person, people, library):
+    body = as_person(people.curator).get("/library/handbook/").content.decode()
+    reason = "The file is protected by a password. Remove the protection and upload it again."
+    assert body.count(f'<p class="hint why">{reason}</p>') == 1
+    assert "Remove the protection" not in as_person(people.employee).get("/library/handbook/").content.decode()
+
+
 def test_document_page_marks_the_quotation_by_its_place(as_person, people, library):
     start = TEXT.index(QUOTE)
     path = f"/documents/{library.policy.pk}/pages/1/?from={start}&to={start + len(QUOTE)}"

@@ -159,6 +159,7 @@ def widget(field: BoundField, extra: str = "") -> Any:
 
 
 register.filter("run_state", figures.run_state)
+register.filter("why_unread", failures.why_unread)
 for _name in (
     "state",
     "media_kind",

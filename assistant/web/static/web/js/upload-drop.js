@@ -51,9 +51,10 @@ class UploadDrop extends HTMLElement {
   /** What became of each file, in the words of the list below. */
   tellEnds() {
     for (const row of this.list.querySelectorAll("li[data-document]")) {
-      const state = document.querySelector(`tr[data-document="${CSS.escape(row.dataset.document)}"] .state`);
+      const listed = document.querySelector(`tr[data-document="${CSS.escape(row.dataset.document)}"]`);
+      const state = listed?.querySelector(".state");
       if (!state) continue;
-      row.querySelector("[role=status]").textContent = state.textContent;
+      row.querySelector("[role=status]").textContent = (listed.querySelector(".why") ?? state).textContent;
       row.querySelector("[role=status]").className = state.className;
     }
   }
