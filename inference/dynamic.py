@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 256  # tokens of the calibration text; ordinary tokenizers make fewer of it
 _COMPARED = 64  # positions at the end of the calibration text whose logits are compared
+_AT_ONCE = 8  # of those positions, compared together
 MIN_COSINE = 0.99  # of the logits, averaged over positions
 MIN_AGREEMENT = 0.95  # of the likeliest next token, where the unquantized model is decided
 DECIDED = 0.1  # difference of the two highest probabilities
@@ -213,7 +214,9 @@ def _fill(model: Any, weights: Weights, tokenizer: Any) -> Quality:
     plain, small = plain[:, -_COMPARED:], small[:, -_COMPARED:]
     plain = body.norm(plain).float()
     body.norm.float()
-    return _compare(plain[0], model.lm_head(body.norm(small)[0]), head)
+    small = body.norm(small)
+    give_back()
+    return _compare(plain[0], small[0], head, model.lm_head)
 
 
 def run(body: Any, layer: nn.Module, states: torch.Tensor) -> torch.Tensor:
@@ -260,13 +263,20 @@ def _quantize(module: nn.Module) -> None:
     module.float()
 
 
-def _compare(states: torch.Tensor, quantized: torch.Tensor, head: Rows) -> Quality:
-    """`states` (positions, d) of the unquantized model against logits of the quantized one, the head in pieces."""
-    logits = torch.cat([states @ head[at : at + _CHUNK].float().T for at in range(0, head.shape[0], _CHUNK)], 1)
-    cosine = nn.functional.cosine_similarity(logits, quantized, dim=1).mean()
-    best = logits.softmax(1).topk(2, dim=1)
-    decided = best.values[:, 0] - best.values[:, 1] >= DECIDED
-    same = best.indices[:, 0] == quantized.argmax(1)
-    count = int(decided.sum())
-    agreement = float(same[decided].float().mean()) if count else 1.0
-    return Quality(float(cosine), agreement, count, len(states))
+def _compare(plain: torch.Tensor, small: torch.Tensor, head: Rows, quantized: DynamicLinear) -> Quality:
+    """States (positions, d) of the unquantized and of the quantized model, by their logits: the unquantized head in
+    pieces, the rest a few positions at a time, since logits of a large vocabulary are as large as layers."""
+    logits = torch.empty(len(plain), head.shape[0])
+    for at in range(0, head.shape[0], _CHUNK):
+        logits[:, at : at + _CHUNK] = plain @ head[at : at + _CHUNK].float().T
+    cosines, decided, same = [], [], []
+    for before, states in zip(logits.split(_AT_ONCE), small.split(_AT_ONCE), strict=True):
+        after = quantized(states)
+        cosines.append(nn.functional.cosine_similarity(before, after, dim=1))
+        best = before.softmax(1).topk(2, dim=1)
+        decided.append(best.values[:, 0] - best.values[:, 1] >= DECIDED)
+        same.append(best.indices[:, 0] == after.argmax(1))
+    sure = torch.cat(decided)
+    count = int(sure.sum())
+    agreement = float(torch.cat(same)[sure].float().mean()) if count else 1.0
+    return Quality(float(torch.cat(cosines).mean()), agreement, count, len(plain))
