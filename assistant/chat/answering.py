@@ -35,7 +35,7 @@ from inference.engines.extractive import ExtractiveEngine
 from inference.errors import InferenceError
 from inference.evidence import EvidenceScorer
 
-from . import citations, followups, history, prompting
+from . import citations, followups, history, prompting, wording
 from .clock import Clock
 from .closing import Quote, Result, close
 from .material import Material, disguised, passage_of, quotable, quote, source, under_one_rule
@@ -139,9 +139,10 @@ class _Work:
         standalone = followups.contextualize(self._answer.question, turns)
         self._answer.standalone_question = standalone.question
         with self._clock.stage("search"):
-            report = self._tools.searcher.search(
+            report = wording.searched(
+                self._tools.searcher.search,
+                standalone.search,
                 user=self._user,
-                text=standalone.search,
                 collections=self._answer.collections,
                 limit=PASSAGES,
                 per_document=PER_DOCUMENT,
@@ -155,7 +156,7 @@ class _Work:
             return self._ended(Outcome.NOT_FOUND, "no_match" if report.partitions else "nothing_readable")
         passages = tuple(passage_of(item) for item in found)
         with self._clock.stage("evidence"):
-            assessment = self._tools.scorer.assess(standalone.question, passages)
+            assessment = self._tools.scorer.assess(wording.in_full_words(standalone.question, found), passages)
         self._detail["answerable"] = round(assessment.answerable, 4)
         self._detail["threshold"] = round(self._tools.threshold, 4)
         if assessment.answerable < self._tools.threshold or not assessment.evidence:

@@ -1,0 +1,49 @@
+"""A short form in a Chinese question finds what the documents say in full, and learns it from readable ones alone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from assistant.chat import replay, services
+from assistant.chat.models import Outcome
+from assistant.demo.company import sources
+
+from .library import asked, collection, write_document
+
+QUESTION = "我每年有多少天年假？"
+
+
+@pytest.fixture
+def handbook(transactional_db, people):
+    """The Chinese texts of the demo company's handbook, for everyone."""
+    where = collection("handbook", "everyone")
+    for source in sources().values():
+        if source.meta["collection"] == "handbook" and source.meta["language"] == "zh":
+            write_document(where, source.meta["title"], [re.sub(r"^#+ ", "", source.text, flags=re.MULTILINE)])
+    return where
+
+
+def first(person, question: str) -> str:
+    answer = asked(person, question)
+    assert answer.question == question
+    view = services.present(actor=person, answer=services.get_answer(actor=person, answer_id=answer.pk))
+    assert view.outcome == Outcome.ANSWERED
+    return view.sentences[0].text
+
+
+def test_days_of_leave_are_found_by_the_short_word_for_it(handbook, people):
+    assert "年休假为十天" in first(people.employee, QUESTION)
+
+
+def test_words_of_unreadable_documents_change_nothing(handbook, people):
+    hidden = collection("hr", people.employee)
+    before = first(people.outsider, QUESTION)
+    write_document(hidden, "年节假", ["年节假制度\n\n员工每年的年节假另行通知。年节假不是年假。"])
+    assert first(people.outsider, QUESTION) == before
+
+
+def test_reader_of_a_recorded_search_gets_the_same_words(handbook, people):
+    answer = asked(people.employee, QUESTION)
+    assert replay.replay(answer.pk).verdict == "same"
