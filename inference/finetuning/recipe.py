@@ -77,6 +77,11 @@ def _base(path: Path, method: str, device: str) -> Any:
     from peft import prepare_model_for_kbit_training
 
     quantized = loading.load(path, quantize="nf4", device=device).model
+    for layer in quantized.modules():
+        # On processors with AVX512-BF16, bitsandbytes would repack the weights at the first measurement, for good, into
+        # a form that no gradient goes through (`matmul_4bit` adds the bias in place).
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            setattr(layer, "support_avx512bf16_for_cpu", False)  # noqa: B010 - not a field of every module
     with _without_noise():
         return prepare_model_for_kbit_training(quantized, use_gradient_checkpointing=False)
 

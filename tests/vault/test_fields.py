@@ -56,7 +56,9 @@ def test_what_lost_its_key_reads_as_empty(row):
 
 
 def test_changed_bytes_are_a_loud_fault(row):
+    sealed = stored(row)
+    changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE chat_conversation SET title = %s", [stored(row)[:-1] + b"x"])
+        cursor.execute("UPDATE chat_conversation SET title = %s", [changed])
     with pytest.raises(Damaged):
         Conversation.objects.get()
