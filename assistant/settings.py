@@ -121,7 +121,13 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 DATA_DIR = Path(env("ASSISTANT_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 SECRETS_DIR = DATA_DIR / "secrets"
 os.umask(0o077)  # whatever a process of ours writes is its own
-DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+try:
+    DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+except OSError as _error:
+    raise ImproperlyConfigured(
+        f"The data directory {DATA_DIR} cannot be made: {_error.strerror}. Set ASSISTANT_DATA_DIR to a directory that "
+        "this user may write."
+    ) from None
 UPLOADS_DIR = DATA_DIR / "uploads"
 CACHE_DIR = DATA_DIR / "cache"
 MODELS_DIR = Path(env("MODELS_DIR", str(DATA_DIR / "models")))

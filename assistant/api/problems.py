@@ -26,7 +26,11 @@ def translate(error: Exception) -> errors.AssistantError | None:
         return errors.NotFound()
     if isinstance(error, PermissionDenied | exceptions.PermissionDenied):
         return errors.PermissionRefused(str(error) or "")
-    if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+    if isinstance(error, exceptions.AuthenticationFailed):
+        return errors.NotAuthenticated(
+            "This token is not known here, was revoked or has expired. Make a new one on the page “API tokens”."
+        )
+    if isinstance(error, exceptions.NotAuthenticated):
         return errors.NotAuthenticated("Send a session cookie or “Authorization: Bearer TOKEN”.")
     if isinstance(error, exceptions.ValidationError):
         return errors.Invalid("Some fields are not valid.", fields=_fields(error.detail))

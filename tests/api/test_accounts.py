@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from assistant.accounts import services
-from assistant.accounts.models import Team, User
+from assistant.accounts.models import ApiToken, Team, User
 from assistant.audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -194,3 +194,18 @@ def test_changes_over_rest_name_the_person_and_the_token(people):
     assert event.session.startswith("token:")
     assert event.origin == "127.0.0.1"
     assert event.request_id
+
+
+def test_a_token_that_no_longer_opens_anything_is_said_to_be_the_reason_whatever_it_is(people):
+    """Unknown, revoked, expired, of somebody disabled: one sentence for all, so that none is told from another."""
+    revoked, expired, disabled = Api(people.employee), Api(people.employee), Api(people.outsider)
+    first, second, _ = ApiToken.objects.order_by("pk")
+    services.revoke_token(actor=people.employee, token_id=first.pk)
+    ApiToken.objects.filter(pk=second.pk).update(expires_at=timezone.now())
+    services.disable_user(actor=people.administrator, user=people.outsider)
+    unknown = Client(headers={"Authorization": "Bearer nobody-has-this"})
+    for address in ("/api/v1/tokens/", "/v1/models"):
+        replies = [client.get(address) for client in (revoked.client, expired.client, disabled.client, unknown)]
+        assert [reply.status_code for reply in replies] == [401] * 4
+        assert len({reply.content for reply in replies}) == 1
+        assert "This token is not known here, was revoked or has expired." in replies[0].content.decode()

@@ -1,5 +1,9 @@
 """Every weak setting is named by its id; dangerous ones stop a server process."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -77,3 +81,21 @@ def test_secret_file_that_cannot_be_read_is_named(monkeypatch):
     monkeypatch.setenv("SOME_KEY_FILE", "/nonexistent/key")
     with pytest.raises(ImproperlyConfigured, match="SOME_KEY_FILE=/nonexistent/key"):
         definitions.env_secret("SOME_KEY")
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_data_directory_that_cannot_be_made_is_named_without_a_traceback(tmp_path, there):
+    place = tmp_path / "file" / ("" if there else "data")
+    (tmp_path / "file").write_text("no directory")
+    done = subprocess.run(
+        [sys.executable, definitions.BASE_DIR / "manage.py", "check"],
+        env={**os.environ, "ASSISTANT_DATA_DIR": str(place)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Not started: The data directory {place} cannot be made: ")
+    assert "Set ASSISTANT_DATA_DIR" in done.stderr
+    assert "Traceback" not in done.stderr
