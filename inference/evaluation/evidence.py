@@ -10,7 +10,6 @@ Progress goes to stderr, one table to stdout, and the last line of stdout is one
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import random
 import statistics
@@ -25,9 +24,8 @@ import numpy.typing as npt
 
 from inference.engines.base import Passage
 from inference.evidence import ANSWERABLE_THRESHOLD, EvidenceScorer
-from inference.reading.splitting import split
 from inference.training.cosines import Encoder
-from inference.training.qa import Example, Splitter, holds, load
+from inference.training.qa import Example, holds, load, splitter_named
 from inference.training.retrieval import Bm25
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -118,14 +116,6 @@ def evaluate(scorer: EvidenceScorer, examples: Sequence[Example], search: int = 
     return {mode: summary(judged) for mode, judged in modes.items()}
 
 
-def _splitter(name: str) -> Splitter:
-    if not name:
-        return split
-    module, _, function = name.partition(":")
-    chosen = getattr(importlib.import_module(module), function)
-    return lambda text: tuple(chosen(text))
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m inference.evaluation", description=__doc__)
@@ -144,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = {}
     for name in names:
         examples = [
-            item for item in load(given.data, name, _splitter(given.splitter)) if item.gold or not item.answerable
+            item for item in load(given.data, name, splitter_named(given.splitter)) if item.gold or not item.answerable
         ]
         if given.limit:
             random.Random(1).shuffle(examples)  # noqa: S311 - a reproducible sample, no secret

@@ -8,6 +8,7 @@ articles.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import re
 import unicodedata
@@ -50,6 +51,15 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 def digest(path: Path) -> str:
     """SHA-256 of a file, as hexadecimal text."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def splitter_named(name: str) -> Splitter:
+    """The function that MODULE:FUNCTION names; ours when empty. Raises ImportError, AttributeError."""
+    if not name:
+        return split
+    module, _, function = name.partition(":")
+    chosen = getattr(importlib.import_module(module), function)
+    return lambda text: tuple(chosen(text))
 
 
 def fold(text: str) -> str:

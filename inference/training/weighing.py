@@ -8,7 +8,6 @@ do that the calibration was not fitted on, and what the weight of a cosine is wo
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import logging
 from collections.abc import Sequence
@@ -23,12 +22,11 @@ from inference.evaluation.evidence import auc
 from inference.reading.calibration import Calibration, inputs
 from inference.reading.network import FAR
 from inference.reading.reader import Reader
-from inference.reading.splitting import split
 from inference.training.cosines import Encoder
 from inference.training.finish import CJK, LATIN, LICENCES
 from inference.training.logistic import calibrated
 from inference.training.pools import Reads, collect, join
-from inference.training.qa import Splitter, digest
+from inference.training.qa import digest, splitter_named
 
 log = logging.getLogger(__name__)
 
@@ -231,20 +229,12 @@ def collected(given: argparse.Namespace) -> dict[str, Reads]:
         if not path.exists():
             reader = reader or Reader.load(given.encoder)
             embed = embed or Encoder(given.encoder)
-            made = collect(given.data, name, given.count, reader, embed, _splitter(given.splitter))
+            made = collect(given.data, name, given.count, reader, embed, splitter_named(given.splitter))
             np.savez_compressed(path, **{key: getattr(made, key) for key in Reads.__slots__})
             log.info("%s: %d readings", name, len(made.set))
         saved = np.load(path)
         found[name] = Reads(*(saved[key] for key in Reads.__slots__))
     return found
-
-
-def _splitter(name: str) -> Splitter:
-    if not name:
-        return split
-    module, _, function = name.partition(":")
-    chosen = getattr(importlib.import_module(module), function)
-    return lambda text: tuple(chosen(text))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
