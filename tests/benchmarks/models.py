@@ -1,8 +1,8 @@
 """Speed of one model under many users, as ratios in one run: `python -m tests.benchmarks.models --device cpu`.
 
 Recipes are those of `inference.quantization` and, where llama.cpp is installed, gguf-KIND (gguf-q4_0). The model has
-the shape of a real one and random weights (speed does not depend on what they say). Prints a table; the last line is
-JSON.
+the shape of a real one and random weights (speed does not depend on what they say), or weights
+that make it quote (`quoting`). Prints a table; the last line is JSON.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from inference.engines.base import GenerationRequest, Message
 from inference.engines.batching import BatchingEngine, BatchOptions
 from inference.engines.gguf import GgufEngine
 from inference.memory import Peak
+from tests.benchmarks import quoting
 from tests.inference.gguf.build import write_random
 from tests.inference.models.conftest import build_tokenizer
 
@@ -37,14 +38,18 @@ SHAPES = {
 WORDS = ["travel", "allowance", "euros", "per", "day", "Germany", "pumps", "serviced", "hours", "how", "long", "ten"]
 
 
-def build(folder: Path, shape: str) -> None:
+def build(folder: Path, shape: str, *, quotes: bool = False) -> None:
+    """Write a model of a shape, unless one is there already."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    if (folder / "tokenizer.json").is_file():
+        return  # the last file written
 
     config = Qwen2Config(
         vocab_size=151936 if shape != "tiny" else 2000,
         num_key_value_heads=2,
         max_position_embeddings=8192,
-        tie_word_embeddings=True,
+        tie_word_embeddings=not quotes,
         **SHAPES[shape],
     )
     with torch.device("meta"):
@@ -58,6 +63,9 @@ def build(folder: Path, shape: str) -> None:
         else:
             parameter.data.fill_(1.0)
     model.tie_weights()
+    if quotes:
+        quoting.teach(model.to("cpu"), folder)
+        return
     model.save_pretrained(folder)
     build_tokenizer().save_pretrained(folder)
 
@@ -142,16 +150,19 @@ def main() -> None:
     parser.add_argument("--baseline", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--library-batch", type=int, default=0, help="requests for the library's continuous batching")
     parser.add_argument("--requests-per-user", type=int, default=1)
+    parser.add_argument("--sequential", type=int, default=8, help="mixed requests answered one after another; 0: none")
+    parser.add_argument("--folder", type=Path, help="where models of the shape are kept for the next run")
     arguments = parser.parse_args()
     results: dict[str, object] = {
         "device": arguments.device,
         "shape": arguments.shape,
+        "processor": processor(),
         "threads": torch.get_num_threads(),
     }
     results["batch_equals_alone"] = check(arguments.device)
     print(f"tiny model: a batch answers as each request alone: {results['batch_equals_alone']}", flush=True)
     with tempfile.TemporaryDirectory() as directory:
-        folder = Path(directory) / arguments.shape
+        folder = (arguments.folder or Path(directory)) / arguments.shape
         build(folder, arguments.shape)
         loaded = loading.load(folder, device=arguments.device)
         if arguments.baseline == "float32":
@@ -165,7 +176,10 @@ def main() -> None:
             print(f"library's continuous batching, {count} requests: {rate:.0f} tokens/s", flush=True)
         del loaded
         for recipe in arguments.recipes.split(","):
-            results[recipe] = measure(folder, recipe, arguments, base)
+            results[recipe] = found = measure(folder, recipe, arguments, base)
+            print(json.dumps({recipe: found}), flush=True)
+            if not recipe.startswith("gguf-"):
+                found["quoting"] = measure_quoting(folder, recipe, arguments)
     print(json.dumps(results))
 
 
@@ -183,6 +197,25 @@ def measure(folder: Path, recipe: str, arguments: argparse.Namespace, base: floa
     if loaded.quality:
         found["cosine"], found["agreement"] = round(loaded.quality.cosine, 5), loaded.quality.agreement
     return found | serve(lambda options: BatchingEngine(loaded, options), recipe, arguments, base)
+
+
+def measure_quoting(folder: Path, recipe: str, arguments: argparse.Namespace) -> dict[str, object]:
+    again = folder.with_name(f"{folder.name}-quotes")
+    build(again, arguments.shape, quotes=True)
+    loaded = loading.load(again, quantize=recipe, device=arguments.device)  # type: ignore[arg-type]
+    found = quoting.measure(lambda options: BatchingEngine(loaded, options), 2 * arguments.tokens)
+    print(f"{recipe:>9} an answer that quotes, with guessing: {found['times']} times sooner; {found}", flush=True)
+    return found
+
+
+def processor() -> str:
+    """What the kernel calls it."""
+    names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in line
+    ]
+    return names[0] if names else ""
 
 
 def measure_gguf(folder: Path, recipe: str, arguments: argparse.Namespace, base: float) -> dict[str, object]:
@@ -231,25 +264,35 @@ def serve(
             f"{run.tokens_per_second / base:7.1f} times generate; first token {run.first_token_ms:8.1f} ms",
             flush=True,
         )
+    if count := arguments.sequential:
+        mixed = [question(16 + at % 7 * 16, arguments.tokens, at) for at in range(count)]
+        alone = speed(engine, mixed, users=1).tokens_per_second
+        together = speed(engine, mixed, users=count).tokens_per_second
+        found["sequential"] = {"requests": count, "tokens_per_second": round(alone, 1), "times": together / alone}
+        print(
+            f"{recipe:>9} {count} mixed requests together: {together / alone:.1f} times one after another", flush=True
+        )
     engine.close()
-    cold, warm = prefix(start, arguments)
-    found["prefix_1024"] = {"cold_ms": round(cold, 1), "warm_ms": round(warm, 1), "times": round(cold / warm, 1)}
-    print(f"{recipe:>9} first token with 1,000 words: cold {cold:.0f} ms, warm {warm:.0f} ms", flush=True)
+    cold, warm, tokens = prefix(start, arguments)
+    found["prefix"] = {"tokens": tokens, "cold_ms": cold, "warm_ms": warm, "times": round(cold / warm, 1)}
+    print(f"{recipe:>9} first token of {tokens} tokens: cold {cold:.0f} ms, warm {warm:.0f} ms", flush=True)
     return found
 
 
-def prefix(start: Callable[[BatchOptions], BatchingEngine], arguments: argparse.Namespace) -> tuple[float, float]:
-    """Milliseconds to the first token of a long prompt, read whole and continued."""
+def prefix(start: Callable[[BatchOptions], BatchingEngine], arguments: argparse.Namespace) -> tuple[float, float, int]:
+    """Milliseconds to the first token of a long prompt, read whole and continued; its tokens."""
     engine = start(BatchOptions(rows=1, lookup_rows=0))
     try:
-        words = 300 if arguments.device == "cpu" else 1000
+        words = 1000
+        if arguments.device == "cpu":
+            words = next(n for n in range(100, 1001, 20) if engine.count_tokens(question(n, 2, 9).question) >= 1024)
         for _ in range(2):  # records what a CUDA device replays
             speed(engine, [question(words, 2, 7, key="w")], users=1)
         cold = speed(engine, [question(words, 2, 9, key="k")], users=1).first_token_ms
         warm = speed(engine, [question(words, 2, 9, key="k")], users=1).first_token_ms
+        return round(cold, 1), round(warm, 1), engine.count_tokens(question(words, 2, 9).question)
     finally:
         engine.close()
-    return cold, warm
 
 
 if __name__ == "__main__":
