@@ -117,6 +117,10 @@ class AnswerOutput(serializers.Serializer[Any]):
     withheld = serializers.BooleanField(help_text="A document it rests on was deleted or may no longer be read.")
     reason = serializers.CharField(allow_blank=True)
     feedback = serializers.BooleanField(allow_null=True)
+    examples = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Questions to begin with, under an answer that introduces the assistant.",
+    )
     created_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
 

@@ -35,7 +35,7 @@ from inference.engines.extractive import ExtractiveEngine
 from inference.errors import InferenceError
 from inference.evidence import EvidenceScorer
 
-from . import citations, followups, history, prompting, wording
+from . import citations, followups, history, introducing, prompting, wording
 from .clock import Clock
 from .closing import Quote, Result, close
 from .material import Material, disguised, passage_of, quotable, quote, source, under_one_rule
@@ -134,6 +134,8 @@ class _Work:
     def result(self) -> Result:
         if not has_duty(self._user, Duty.ASK):
             return Result(Outcome.REFUSED, "account_disabled", detail=self._detail)
+        if said := introducing.answer(self._user, self._answer.question, self._answer.collections):
+            return said
         earlier = history.earlier(self._answer)
         turns = [*history.given(self._answer), *history.turns(earlier)]
         standalone = followups.contextualize(self._answer.question, turns)

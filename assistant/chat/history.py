@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.db.models import Q
+
 from assistant.accounts.models import User
 from inference.engines.base import Message
 
-from . import followups
+from . import followups, introducing
 from .models import Answer, AnswerStatus, Outcome
 from .presentation import present_all
 
@@ -16,10 +18,10 @@ TURNS = 3
 
 
 def earlier(answer: Answer) -> list[Answer]:
-    """The finished answers before this one in its conversation, from old to new."""
+    """The finished answers before this one in its conversation, from old to new. A greeting leads nowhere."""
     rows = Answer.objects.filter(
         conversation=answer.conversation_id, created_at__lt=answer.created_at, status=AnswerStatus.DONE
-    ).exclude(outcome__in=[Outcome.FAILED, Outcome.REFUSED])
+    ).exclude(Q(outcome__in=[Outcome.FAILED, Outcome.REFUSED]) | Q(reason=introducing.REASON))
     return list(rows.order_by("-created_at")[:TURNS])[::-1]
 
 
@@ -27,7 +29,7 @@ def given(answer: Answer) -> list[followups.Turn]:
     """The questions that came along with this one, each made to stand alone after those before it."""
     found: list[followups.Turn] = []
     for role, text in answer.context:
-        if role == "user":
+        if role == "user" and not introducing.kind(text):
             found.append(followups.Turn(followups.contextualize(text, found).question))
     return found
 

@@ -8,7 +8,6 @@ strictest of the collections it rests on. Does not know HTTP, HTML or how an ans
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
@@ -23,10 +22,10 @@ from assistant.accounts.models import User
 from assistant.documents import personal, policy
 from assistant.documents.models import Chunk, Document, Page
 
+from . import examples, introducing, languages
 from .models import Answer, AnswerStatus, Citation, Outcome
 
 PARAGRAPH_CHARS = 700
-_CJK = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +90,12 @@ class AnswerView:
     created_at: datetime
     finished_at: datetime | None
     feedback: bool | None = field(default=None)
+    examples: tuple[str, ...] = ()  # questions to go on with, under an answer that introduces the assistant
+
+    @property
+    def introduces(self) -> bool:
+        """Whether it is a fixed text about the assistant, from no document."""
+        return self.reason == introducing.REASON
 
     @property
     def outdated(self) -> bool:
@@ -124,14 +129,25 @@ def present_all(*, actor: User, answers: Iterable[Answer]) -> list[AnswerView]:
     citations = _citations([row for row in rows if not reasons[row.pk]])
     names = dict(policy.visible_collections(actor).values_list("slug", "name"))
     views = [_view(row, reasons[row.pk], citations.get(row.pk, ()), names) for row in rows]
-    return _by_policy(actor, views, rests_on)
+    return [_introduced(actor, view) for view in _by_policy(actor, views, rests_on)]
+
+
+def _introduced(actor: User, view: AnswerView) -> AnswerView:
+    """The view with what its reader can ask about now, where it introduces the assistant."""
+    if not (view.introduces and view.text):
+        return view
+    named = view.evidence["collections"]
+    with override(languages.of(view.question)):
+        found = tuple(examples.questions(actor, [item["slug"] for item in named])) if named else ()
+    more = introducing.more(view.question, [item["name"] for item in named], found)
+    return replace(view, text=f"{view.text}\n\n{more}", examples=found)
 
 
 def sentence_for(view: AnswerView) -> str:
     """One sentence in place of a text that is not there, in the language of the question. "" when there is a text."""
     if view.outcome != Outcome.NOT_FOUND:
         return ""
-    with override("zh-hans" if _CJK.search(view.question) else "en"):
+    with override(languages.of(view.question)):
         return gettext("The documents you can read do not say.")
 
 

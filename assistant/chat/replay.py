@@ -25,9 +25,9 @@ from assistant.documents import personal
 from assistant.documents.models import Chunk
 from assistant.documents.search import FoundPassage, SearchReport
 
-from . import answering
+from . import answering, introducing
 from .closing import Result
-from .models import Answer
+from .models import Answer, Outcome
 from .replay_requests import closing_event
 from .streaming import Publisher
 
@@ -97,6 +97,9 @@ def replay(answer_id: UUID | str, *, tools: answering.Tools | None = None) -> Re
         return replace(told, reason="answer_erased")
     if not _is_recorded(row, detail):
         return replace(told, verdict="altered", reason="text")
+    if row.reason == introducing.REASON:  # fixed words: no passages, no engine
+        result = introducing.answer(row.owner, row.question, row.collections)
+        return _compared(row, result or Result(Outcome.FAILED), replace(told, now=then))
     if "retrieved" not in detail:
         return replace(told, verdict="differs", reason="nothing_was_searched")
     wanted = [item["chunk"] for item in detail["retrieved"]]

@@ -28,7 +28,6 @@ from assistant.accounts.roles import Duty, require
 from assistant.audit import denials
 from assistant.audit import services as audit
 from assistant.documents import holds, policy
-from assistant.documents.models import Collection
 from assistant.guardrails import sanitize
 from assistant.transport import redis_client
 from assistant.vault import ring
@@ -351,8 +350,7 @@ def _earlier(actor: User, key: str, fingerprint: str) -> Answer | None:
 
 def _check_collections(actor: User, slugs: Sequence[str]) -> None:
     """Raises NotFound unless every slug names a collection in which the person can read something."""
-    readable = Collection.objects.filter(slug__in=slugs, scopes__in=policy.readable_scopes(actor)).distinct()
-    if readable.count() != len(slugs):
+    if policy.readable_collections(actor).filter(slug__in=slugs).count() != len(slugs):
         raise errors.NotFound
 
 

@@ -56,6 +56,11 @@ def readable_partitions(user: Person, collections: Sequence[str] = ()) -> tuple[
     return tuple(sorted(set(grants.order_by().values_list("scope", flat=True))))
 
 
+def readable_collections(user: Person) -> QuerySet[Collection]:
+    """Collections in which the person can read something: what a question may be narrowed to."""
+    return Collection.objects.filter(pk__in=readable_scopes(user).values("collection"))
+
+
 def readable_documents(user: Person) -> QuerySet[Document]:
     return Document.objects.filter(scope__in=_grants(user).values("scope"))
 

@@ -14,12 +14,13 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from assistant.accounts.models import User
+from assistant.chat import examples
 from assistant.chat import services as chat
 from assistant.chat.models import Answer, AnswerStatus, Conversation
 from assistant.documents import policy
 from assistant.vault import ring
 
-from . import examples, library, wording
+from . import library, wording
 from .forms import AskForm, FeedbackForm, RenameForm
 from .pages import acted, actor, form_page, paged, submitted
 
@@ -159,8 +160,7 @@ def _place(answer: Answer) -> str:
 
 def _collections(person: User) -> list[tuple[str, str]]:
     """What a question may be narrowed to: collections in which the person can read something."""
-    rows = policy.visible_collections(person).filter(scopes__in=policy.readable_scopes(person)).distinct()
-    return list(rows.values_list("slug", "name"))
+    return list(policy.readable_collections(person).values_list("slug", "name"))
 
 
 def _narrowed(conversation: Conversation, collections: list[tuple[str, str]]) -> dict[str, list[str]]:
