@@ -98,7 +98,8 @@ def env_secret(name: str) -> str:
         with os.fdopen(os.open(path_generated, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(48))
     except FileExistsError:
-        pass
+        if not SECRETS_DIR.is_dir():
+            raise ImproperlyConfigured(f"{SECRETS_DIR} is no folder. Move that file away, or set {name}.") from None
     except OSError as error:
         raise ImproperlyConfigured(f"Set {name} or make {SECRETS_DIR} writable: {error.strerror}.") from error
     return path_generated.read_text(encoding="utf-8").strip()

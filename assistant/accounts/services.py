@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from assistant.audit import services as audit
 from assistant.errors import Conflict, Invalid
-from assistant.guardrails import sanitize
+from assistant.guardrails import sanitize, slugs
 
 from . import policy
 from .models import Membership, Team, User
@@ -173,11 +173,18 @@ def set_language(*, actor: User, language: str) -> User:
     return actor
 
 
-def create_team(*, actor: User | None, slug: str, name: str) -> Team:
-    """Raises PermissionRefused, Invalid, Conflict when the short name is taken. `actor` None: a command."""
+def create_team(*, actor: User | None, name: str, slug: str = "") -> Team:
+    """Without a slug the team gets one made from its name. `actor` None: a command.
+
+    Raises PermissionRefused, Invalid, Conflict when the short name is taken."""
     if actor is not None:
         require(actor, Duty.MANAGE_PEOPLE)
-    slug = slug.strip().lower()
+    slug = slug.strip().lower() or slugs.short_name(
+        name, otherwise="team", taken=lambda found: Team.objects.filter(slug=found).exists()
+    )
+    if slug in slugs.RESERVED:
+        message = _("This word is the address of a page. Choose another one.")
+        raise Invalid(message, fields={"slug": [message]})
     try:
         validate_slug(slug)
     except ValidationError as error:

@@ -11,7 +11,8 @@ nothing. Two rights, kept apart:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -29,6 +30,7 @@ from . import personal
 from .models import Access, Chunk, Collection, Document, Grant, Scope
 
 Row = TypeVar("Row", bound=Model)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 if TYPE_CHECKING:
     Person = User | AnonymousUser
@@ -139,6 +141,14 @@ def get_visible_document(user: Person, document_id: UUID | str) -> Document:
     row = _get(visible_documents(user), pk=document_id)
     personal.veil(user, [row])
     return row
+
+
+def titles(user: Person, document_ids: Iterable[str]) -> dict[str, str]:
+    """The titles that the person may see of these documents, by id; what they may not see or is gone has none."""
+    found = [UUID(text) for text in set(document_ids) if _UUID.fullmatch(text)]
+    rows = list(visible_documents(user).filter(pk__in=found)) if found else []
+    personal.veil(user, rows)
+    return {str(row.pk): row.title for row in rows}
 
 
 def get_managed_document(user: Person, document_id: UUID | str) -> Document:

@@ -72,7 +72,8 @@ def receive(stream: Readable, *, limit: int) -> Received:
                 digest.update(block)
                 sealed.write(block)
             if size == 0:
-                raise Invalid("The file is empty.", code="empty_file", fields={"file": ["The file is empty."]})
+                words = "The file is empty. Look at it where it comes from, and send it again with its content."
+                raise Invalid(words, code="empty_file", fields={"file": [words]})
             sealed.finish()
             file.flush()
             os.fsync(file.fileno())

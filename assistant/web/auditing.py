@@ -14,6 +14,7 @@ from assistant.accounts import review
 from assistant.audit.catalogue import OUTCOMES
 from assistant.audit.reading import Filters
 from assistant.chat import replay_requests
+from assistant.documents import policy
 
 from . import review_words, wording
 from .forms import AuditFilterForm
@@ -31,8 +32,19 @@ def timeline(request: HttpRequest) -> HttpResponse:
     found = review.events(actor=person, filters=_filters(form))
     page = paged(request, found, PAGE)
     names = review.names(page.object_list)
+    titles = policy.titles(person, [event.target_id for event in page if event.target_type == "document"])
     days = [
-        (day, [{"event": event, "who": names.get(event.actor, event.actor)} for event in group])
+        (
+            day,
+            [
+                {
+                    "event": event,
+                    "who": names.get(event.actor, event.actor),
+                    "title": titles.get(event.target_id, ""),
+                }
+                for event in group
+            ],
+        )
         for day, group in groupby(page, key=lambda event: wording.day(event.at))
     ]
     context = {
@@ -52,13 +64,15 @@ def timeline(request: HttpRequest) -> HttpResponse:
 @require_safe
 def event(request: HttpRequest, seq: int) -> HttpResponse:
     """One event with what comes before and after it in the chain, and what happened in the same request."""
-    found = review.event(actor=actor(request), seq=seq)
+    person = actor(request)
+    found = review.event(actor=person, seq=seq)
     row = found.event
     names = review.names([row])
+    titles = policy.titles(person, [row.target_id]) if row.target_type == "document" else {}
     context = {
         "event": row,
         "who": names.get(row.actor, row.actor),
-        "whom": names.get(f"{row.target_type}:{row.target_id}", ""),
+        "whom": titles.get(row.target_id, "") or names.get(f"{row.target_type}:{row.target_id}", ""),
         "before": found.before,
         "after": found.after,
         "same_request": found.same_request,

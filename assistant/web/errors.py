@@ -8,14 +8,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import is_valid_path
 from django.utils import translation
 from django.utils.translation import gettext
 
@@ -58,7 +61,8 @@ def guarded(view: View, *, public: bool = False) -> View:
             return redirect_to_login(request.get_full_path())
         _speak(request)
         try:
-            return view(request, *args, **kwargs)
+            response = view(request, *args, **kwargs)
+            return _led_back(request) if _only_for_forms(request, response) else response
         except errors.NotAuthenticated:
             return redirect_to_login(request.get_full_path())
         except errors.AssistantError as error:
@@ -68,6 +72,22 @@ def guarded(view: View, *, public: bool = False) -> View:
             return page(request, errors.DatabaseUnavailable(retry_after=5))
 
     return wrapped
+
+
+def _only_for_forms(request: HttpRequest, response: HttpResponseBase) -> bool:
+    return response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.method in ("GET", "HEAD")
+
+
+def _led_back(request: HttpRequest) -> HttpResponse:
+    """The address of a button was opened: reloaded, or come back to after signing in again. Nothing is done; the person
+    gets to the nearest page above it. (Addresses end in a slash; the home page is above them all.)"""
+    messages.info(request, gettext("Nothing was done. That address belongs to a button: press it again."))
+    above = request.path
+    while above != "/":
+        above = above[: above.rstrip("/").rfind("/") + 1]
+        if is_valid_path(above):
+            break
+    return redirect(above)
 
 
 def _speak(request: HttpRequest) -> None:

@@ -145,8 +145,12 @@ class CollectionForm(Form):
     name = forms.CharField(label=_("Name"), max_length=120)
     slug = forms.CharField(
         label=_("Short name"),
+        required=False,
         max_length=60,
-        help_text=_("For addresses and tools: small letters, digits and hyphens. It cannot be changed later."),
+        help_text=_(
+            "For addresses and tools: small letters, digits and hyphens. Left empty, it is made from the name. It "
+            "cannot be changed later."
+        ),
     )
     description = forms.CharField(
         label=_("Description"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
@@ -237,8 +241,11 @@ class TeamForm(Form):
     name = forms.CharField(label=_("Name"), max_length=120)
     slug = forms.CharField(
         label=_("Short name"),
+        required=False,
         max_length=60,
-        help_text=_("Small letters, digits and hyphens. It cannot be changed later."),
+        help_text=_(
+            "Small letters, digits and hyphens. Left empty, it is made from the name. It cannot be changed later."
+        ),
     )
 
 

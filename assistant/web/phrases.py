@@ -123,7 +123,7 @@ ERRORS = (
     gettext_noop("Many pages are being drawn now. Try again in a moment."),
     gettext_noop("This page cannot be drawn. Read its text instead."),
     gettext_noop("This collection already holds that file as another document."),
-    gettext_noop("The file is empty."),
+    gettext_noop("The file is empty. Look at it where it comes from, and send it again with its content."),
     gettext_noop("The disk is full, so the file was not stored. Tell the administrator."),
     gettext_noop("Type a question."),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext
 
 from . import wording
 
@@ -15,7 +15,7 @@ def name_of(name: str) -> str:
         "refusals": gettext("Attempts"),
         "forwarding": gettext("Collector of the audit log"),
         "offline": gettext("Libraries"),
-        "keys": gettext("Keys"),
+        "keys": pgettext("of encryption", "Keys"),
         "originals": gettext("Originals"),
     }[name]
 

@@ -261,6 +261,17 @@ class TestIngestCommand:
         call_command("ingest", *map(str, arguments))
         return capsys.readouterr().out
 
+    def test_nothing_to_take_says_what_to_do(self, world, tmp_path, capsys):
+        options = ("--collection", "handbook", "--as", world.people.curator.email)
+        said = self.run(tmp_path, *options, capsys=capsys)
+        assert "holds no file that can be read" in said
+        assert "Put some in and run this again: " in said
+        assert ".pdf" in said
+        (tmp_path / "empty.txt").touch()
+        with pytest.raises(CommandError, match="1 file"):
+            self.run(tmp_path, *options, capsys=capsys)
+        assert "The file is empty. Look at it where it comes from, and send it again" in capsys.readouterr().out
+
     def test_a_folder_is_taken_once_and_changes_become_versions(self, world, folder, capsys):
         options = ("--collection", "handbook", "--as", world.people.curator.email)
         assert "2 new" in self.run(folder, *options, capsys=capsys)

@@ -62,6 +62,13 @@ def test_boolean_settings_refuse_other_words(monkeypatch, value):
         definitions.env_bool("DEBUG", False)
 
 
+def test_a_file_where_the_secrets_belong_is_named_in_one_sentence(monkeypatch, tmp_path):
+    (tmp_path / "secrets").write_text("x")
+    monkeypatch.setattr(definitions, "SECRETS_DIR", tmp_path / "secrets")
+    with pytest.raises(ImproperlyConfigured, match=r"secrets is no folder\. Move that file away, or set SOME_KEY"):
+        definitions.env_secret("SOME_KEY")
+
+
 def test_secret_is_generated_once_and_private(monkeypatch, tmp_path):
     monkeypatch.setattr(definitions, "SECRETS_DIR", tmp_path / "secrets")
     first = definitions.env_secret("SOME_KEY")

@@ -8,6 +8,8 @@ from django.test import AsyncClient
 from assistant.accounts.models import ApiToken, Team, User
 from assistant.audit.catalogue import ACTIONS
 from assistant.audit.models import AuditEvent
+from assistant.documents import services
+from assistant.documents.models import Grant
 from assistant.web import phrases
 
 pytestmark = pytest.mark.django_db
@@ -153,6 +155,45 @@ def test_audit_timeline_reads_in_words_and_filters_by_the_address(as_person, peo
     assert "No event fits this" in client.get("/audit/?action=team.deleted").content.decode()
     assert "Page of a document viewed" in client.get(f"/audit/?target={library.policy.pk}").content.decode()
     assert client.get("/audit/?since=nonsense").status_code == 400
+
+
+def test_documents_are_named_in_the_log_to_those_who_may_see_their_titles(as_person, people, library):
+    as_person(people.auditor).get(f"/documents/{library.minutes.pk}/pages/1/")
+    as_person(people.employee).get(f"/documents/{library.policy.pk}/pages/1/")
+    Grant.objects.filter(everyone=True).delete()
+    log = "/audit/?action=document.page_viewed"
+    seen = as_person(people.auditor).get(log).content.decode()
+    assert ("Secret minutes" in seen, "Travel policy" in seen, str(library.policy.pk) in seen) == (True, False, True)
+    numbers = AuditEvent.objects.filter(action="document.page_viewed").order_by("seq").values_list("seq", flat=True)
+    pages = [as_person(people.auditor).get(f"/audit/{seq}/").content.decode() for seq in numbers]
+    assert ["Secret minutes" in page or "Travel policy" in page for page in pages] == [True, False]
+    services.delete(actor=people.administrator, document=library.minutes)
+    assert "Secret minutes" not in as_person(people.auditor).get(log).content.decode()
+
+
+def test_address_of_a_button_leads_back_to_its_page(as_person, people, library):
+    client = as_person(people.administrator)
+    for address, place in (
+        ("/audit/verify/", "/audit/"),
+        ("/models/activate/", "/models/"),
+        (f"/people/{people.employee.pk}/disable/", f"/people/{people.employee.pk}/"),
+        (f"/documents/{library.policy.pk}/access/lift/", f"/documents/{library.policy.pk}/access/"),
+        ("/audit/permits/1/decide/", "/audit/permits/"),
+        ("/preferences/", "/"),
+    ):
+        response = client.get(address)
+        assert (response.status_code, response["Location"]) == (302, place)
+    people.employee.refresh_from_db()
+    assert people.employee.is_active
+
+
+def test_team_needs_a_name_only(as_person, people, library):
+    client = as_person(people.administrator)
+    assert client.post("/people/teams/new/", {"name": "Löhne & Gehälter"})["Location"] == (
+        "/people/teams/loehne-and-gehaelter/"
+    )
+    assert client.post("/people/teams/new/", {"name": "财务"})["Location"] == "/people/teams/finance-2/"
+    assert client.post("/people/teams/new/", {"name": "New", "slug": "new"}).status_code == 400
 
 
 def test_one_event_shows_its_links_in_the_chain(as_person, people, library):

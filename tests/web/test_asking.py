@@ -173,4 +173,7 @@ def test_deleted_conversation_can_be_brought_back(as_person, people, answered):
 
 def test_changing_actions_do_not_answer_to_links(as_person, people, answered):
     client = as_person(people.employee)
-    assert client.get(f"/conversations/{answered.conversation_id}/delete/").status_code == 405
+    response = client.get(f"/conversations/{answered.conversation_id}/delete/", follow=True)
+    assert response.redirect_chain == [(f"/conversations/{answered.conversation_id}/", 302)]
+    assert "Nothing was done. That address belongs to a button: press it again." in response.content.decode()
+    assert Conversation.objects.get(pk=answered.conversation_id).deleted_at is None

@@ -95,6 +95,14 @@ def test_administrator_makes_and_removes_a_collection(as_person, people, library
     assert "Plans" in client.post("/library/plans/delete/", follow=True).content.decode()
 
 
+def test_collection_needs_a_name_only(as_person, people, library):
+    client = as_person(people.administrator)
+    places = ("规章制度 2026", "Café–Menü", "New", "Board", "猫猫", "HR 人事制度")
+    made = [client.post("/library/new/", {"name": name})["Location"].split("/")[2] for name in places]
+    assert made == ["policies-2026", "cafe-menue", "new-2", "board-2", "collection", "hr-policies"]
+    assert client.get("/library/new-2/").status_code == 200
+
+
 def test_wrong_short_name_is_told_at_its_field(as_person, people):
     response = as_person(people.administrator).post("/library/new/", {"name": "Plans", "slug": "Not Good"})
     assert response.status_code == 400

@@ -12,15 +12,23 @@ from assistant.audit import services as audit
 from assistant.documents import policy
 from assistant.documents.models import Collection, Scope
 from assistant.errors import Conflict, Invalid
-from assistant.guardrails import sanitize
+from assistant.guardrails import sanitize, slugs
 from assistant.vault import ring
 
 _SLUG = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 
 
-def create_collection(*, actor: User, slug: str, name: str = "", description: str = "") -> Collection:
-    """A new, empty collection that nobody may read yet. Raises Invalid, Conflict (slug taken), PermissionRefused."""
+def create_collection(*, actor: User, slug: str = "", name: str = "", description: str = "") -> Collection:
+    """A new, empty collection that nobody may read yet; without a slug it gets one made from its name.
+
+    Raises Invalid, Conflict (slug taken), PermissionRefused."""
     require(actor, Duty.MANAGE_DOCUMENTS)
+    slug = slug or slugs.short_name(
+        name, otherwise="collection", taken=lambda found: Collection.objects.filter(slug=found).exists()
+    )
+    if slug in slugs.RESERVED:
+        message = "This word is the address of a page. Choose another one."
+        raise Invalid("The slug cannot be used.", fields={"slug": [message]})
     if not _SLUG.fullmatch(slug) or len(slug) > 60:
         message = "Use 1 to 60 small letters, digits and single hyphens between them."
         raise Invalid("The slug cannot be used.", fields={"slug": [message]})

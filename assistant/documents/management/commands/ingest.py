@@ -14,6 +14,7 @@ from assistant.accounts.models import User
 from assistant.documents import folders, policy
 from assistant.documents.models import Collection, Document, DocumentVersion, Status
 from assistant.errors import AssistantError
+from retrieval.parsing import supported_media_types
 
 
 class Command(BaseCommand):
@@ -85,7 +86,7 @@ class Command(BaseCommand):
             if taken.what != "unchanged":
                 self.stdout.write(f"{taken.what:<9} {taken.path}{f': {taken.reason}' if taken.reason else ''}")
         if not quiet:
-            self.stdout.write(", ".join(f"{number} {what}" for what, number in counts.items() if number) or "No files.")
+            self.stdout.write(", ".join(f"{number} {what}" for what, number in counts.items() if number) or _none(path))
         return documents, counts["refused"]
 
     def _wait(self, documents: list[Document]) -> int:
@@ -100,3 +101,9 @@ class Command(BaseCommand):
 
         ended = folders.wait(documents, told=told)
         return sum(version.status != Status.READY for version in ended)
+
+
+def _none(path: Path) -> str:
+    """What to do when there was nothing to take."""
+    kinds = ", ".join(sorted({kind for known in supported_media_types().values() for kind in known}))
+    return f"{path} holds no file that can be read (hidden ones are left out). Put some in and run this again: {kinds}."
