@@ -17,7 +17,7 @@ from assistant import activation, egress, engines, quantizing
 from assistant.audit import services as audit
 from assistant.models import ModelActivation
 from inference.errors import OutOfMemory, QuantizationRefused
-from inference.store import Manifest, pulling
+from inference.store import Manifest, gguf, pulling
 
 if TYPE_CHECKING:
     from inference.quantization import Quantization
@@ -26,14 +26,20 @@ Fetched = Callable[[str, int, int], None]  # file, bytes so far, bytes
 Say = Callable[[str], None]
 
 
-def pull(repository: str, *, revision: str, hub: str, name: str = "", licence: str = "", told: Fetched) -> Manifest:
-    """Fetch one commit of a repository into the store, on record. Raises what `pulling.pull` and the store raise."""
+def pull(
+    repository: str, *, revision: str, hub: str, file: str = "", name: str = "", licence: str = "", told: Fetched
+) -> Manifest:
+    """Fetch one commit of a repository, or one GGUF file of it, into the store, on record.
+
+    Raises what `pulling.pull` and the store raise.
+    """
     settings.MODELS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = name or repository.partition("/")[2]
+    name = name or (gguf.title(file) if file else repository.partition("/")[2])
     engines.store().check_free(name)
     with tempfile.TemporaryDirectory(dir=settings.MODELS_DIR, prefix=".pull-") as temporary:
         into = Path(temporary)
-        pulling.pull(repository, revision=revision, into=into, hub=hub, allow=egress.allow_also, told=told)
+        allow = egress.allow_also
+        pulling.pull(repository, revision=revision, into=into, hub=hub, file=file, allow=allow, told=told)
         manifest = engines.store().import_path(
             into,
             name=name,
@@ -41,6 +47,7 @@ def pull(repository: str, *, revision: str, hub: str, name: str = "", licence: s
             revision=revision,
             origin=f"{hub}/{repository}",
             imported_by="command",
+            move=True,
         )
     audit.record(
         action="model.changed",
@@ -57,7 +64,7 @@ def pull(repository: str, *, revision: str, hub: str, name: str = "", licence: s
 
 
 def install(
-    repository: str, *, revision: str = "", hub: str, say: Say, told: Fetched, step: quantizing.Told
+    repository: str, *, revision: str = "", hub: str, file: str = "", say: Say, told: Fetched, step: quantizing.Told
 ) -> ModelActivation:
     """Let a repository's model answer. What was done before is not done again: without `revision` an installed commit
     is kept, else the repository's present one is pulled and pinned.
@@ -65,11 +72,11 @@ def install(
     Recipes are tried in the order that suits the machine; one that fails its gate gives way to the next. Raises
     OutOfMemory (none fits), QuantizationRefused (none that fits is good enough), and what `pull` raises.
     """
-    original = _installed(f"{hub}/{repository}", revision)
+    original = _installed(f"{hub}/{repository}", revision, file)
     if original is None:
         revision = revision or pulling.current_revision(repository, hub=hub, allow=egress.allow_also)
         say(f"Pulling {repository} at {revision} …")
-        original = pull(repository, revision=revision, hub=hub, told=told)
+        original = pull(repository, revision=revision, hub=hub, file=file, told=told)
     say(f"{original.name}: {repository} at {original.revision}, {len(original.files)} files checked.")
     chosen = original if original.kind == "gguf" or original.recipe else _suitable(original, say, step)
     row = activation.current()
@@ -79,8 +86,10 @@ def install(
     return activation.activate(chosen.name, grounds=activation.Grounds(reason=why))
 
 
-def _installed(source: str, revision: str) -> Manifest | None:
+def _installed(source: str, revision: str, file: str) -> Manifest | None:
     found = [each for each in engines.store().manifests() if each.source == source]
+    if file:
+        found = [each for each in found if any(f"/{entry.path}".endswith(f"/{file}") for entry in each.files)]
     return next((each for each in found if revision in {"", each.revision}), None)
 
 

@@ -397,9 +397,11 @@ DEMO = env_bool("DEMO", True)  # load the demo company when the database is empt
 # Answers
 # extractive; transformers or gguf (MODEL on this machine); remote (REMOTE_URL); auto: what MODEL is, when it is set
 ENGINE = env("ENGINE", "extractive")
-# A name from `manage.py models list`; for `make up` also OWNER/NAME at MODEL_HUB, of which REVISION may pin a commit.
+# A name from `manage.py models list`; for `make up` also OWNER/NAME at MODEL_HUB, of which REVISION may pin a commit
+# and MODEL_FILE chooses one GGUF file of several.
 MODEL = env("MODEL")
 REVISION = env("REVISION")
+MODEL_FILE = env("MODEL_FILE")
 QUANTIZATION = env("QUANTIZATION", "auto")  # auto: as MODEL is stored; a recipe: refused unless it is stored so
 # What a quantized model may lose against the unquantized one, unless the command says otherwise.
 MAX_PERPLEXITY_LOSS = env_share("MAX_PERPLEXITY_LOSS", 0.1, most=10)  # relative rise of the perplexity

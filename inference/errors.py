@@ -42,6 +42,10 @@ class OutOfMemory(InferenceError):
     """The model or the request does not fit into memory."""
 
 
+class DiskFull(InferenceError):
+    """A model does not fit where it should be kept."""
+
+
 class PromptTooLong(InferenceError):
     """The prompt has ``tokens`` tokens where ``limit`` fit."""
 

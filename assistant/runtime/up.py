@@ -121,6 +121,8 @@ def install_model() -> None:
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "models", "install", settings.MODEL]
     if settings.REVISION:
         command += ["--revision", settings.REVISION]
+    if settings.MODEL_FILE:
+        command += ["--file", settings.MODEL_FILE]
     if subprocess.run(command, check=False).returncode:  # noqa: S603
         raise CannotStart(
             f"{settings.MODEL} could not be installed (see above). Without a model: make up; answers are quotations."

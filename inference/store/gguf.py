@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -111,6 +112,22 @@ def single(files: list[Path]) -> list[Path]:
             missing = f"{stem}-{number:05}-of-{count}.gguf"
             raise ModelCorrupt(f"{missing} is missing", file=missing, hint="All parts of the model are needed.")
     return sorted(files, key=lambda path: path.name)
+
+
+def models_of(names: Iterable[str]) -> dict[str, list[str]]:
+    """The GGUF models among file names (paths with slashes): first file -> all its parts, in order."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name in sorted(name for name in names if name.lower().endswith(".gguf")):
+        match = _SPLIT.fullmatch(name)
+        found.setdefault((match["stem"], match["count"]) if match else (name, ""), []).append(name)
+    return {parts[0]: parts for parts in found.values()}
+
+
+def title(name: str) -> str:
+    """What a GGUF model is called by its file: without folder, number of the part and ending."""
+    last = name.rpartition("/")[2]
+    match = _SPLIT.fullmatch(last)
+    return match["stem"] if match else last[: -len(".gguf")]
 
 
 def siblings(path: Path) -> list[Path]:

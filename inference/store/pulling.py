@@ -7,9 +7,11 @@ hosts may be spoken to: each one, redirects included, is announced to `allow` fi
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,8 +19,9 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import httpx2 as httpx
 
-from inference.errors import EngineUnavailable, ModelCorrupt, ModelNotFound
+from inference.errors import DiskFull, EngineUnavailable, ModelCorrupt, ModelNotFound
 
+from . import gguf
 from .store import ALLOWED, ALLOWED_NAMES
 
 HUB = "https://huggingface.co"
@@ -36,12 +39,15 @@ def pull(
     into: Path,
     allow: Callable[[str], None],
     hub: str = HUB,
+    file: str = "",
     told: Callable[[str, int, int], None] = lambda path, done, total: None,
 ) -> None:
     """Fetch the model's files into the empty folder `into`; `told(path, bytes so far, bytes)` reports.
 
-    `revision` is a full commit id: a branch may change between two looks. Raises ModelNotFound, ModelCorrupt (a file
-    differs from what the hub says of it), EngineUnavailable (the hub does not answer), ValueError.
+    `revision` is a full commit id: a branch may change between two looks. `file` names one GGUF file of a repository
+    that holds several quantizations; its other parts come with it. Raises ModelNotFound (what is named is not there, or
+    a file must be named), ModelCorrupt (a file differs from what the hub says of it), EngineUnavailable (the hub does
+    not answer), DiskFull, ValueError.
     """
     if not _REPOSITORY.fullmatch(repository):
         raise ValueError(f"a repository is named OWNER/NAME, not {repository!r}")
@@ -50,13 +56,13 @@ def pull(
     _check_address(hub)
     timeout = httpx.Timeout(60.0, connect=10.0)
     with httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False) as client:
-        found = _get_json(client, f"{hub}/api/models/{repository}/revision/{revision}", allow)
+        found = _get_json(client, f"{hub}/api/models/{repository}/revision/{revision}?blobs=true", allow)
         if found.get("sha") != revision:
             raise ModelCorrupt(f"the hub answered for another revision: {found.get('sha')}")
-        paths = [str(entry.get("rfilename", "")) for entry in found.get("siblings", [])]
-        wanted = [path for path in paths if _wanted(path)]
-        if not any(path.endswith((".safetensors", ".gguf")) for path in wanted):
-            raise ModelNotFound(f"{repository} holds no safetensors or GGUF weights.", hint="Choose another model.")
+        sizes = {str(entry.get("rfilename", "")): entry.get("size") for entry in found.get("siblings", [])}
+        wanted = _chosen(repository, [path for path in sizes if _wanted(path)], file)
+        into.mkdir(parents=True, exist_ok=True)
+        _check_room(repository, sum(size for path in wanted if isinstance(size := sizes[path], int)), into)
         for path in wanted:
             target = into / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +91,35 @@ def licence_of(folder: Path) -> str:
     return named[1] if named else ""
 
 
+def _chosen(repository: str, paths: list[str], file: str) -> list[str]:
+    """The files of one model. Tensors go before GGUF, which is a copy of them where a repository holds both."""
+    models = gguf.models_of(paths)
+    others = [path for path in paths if not path.lower().endswith((".safetensors", ".gguf"))]
+    listed = f"Name one with --file: {', '.join(models)}."
+    if file:
+        for first, parts in models.items():
+            if file in {*parts, first.rpartition("/")[2]}:
+                return others + parts
+        there = listed if models else "It holds none."
+        raise ModelNotFound(f"{repository} holds no GGUF file named {file}.", hint=there)
+    if any(path.lower().endswith(".safetensors") for path in paths):
+        return [path for path in paths if not path.lower().endswith(".gguf")]
+    if not models:
+        raise ModelNotFound(f"{repository} holds no safetensors or GGUF weights.", hint="Choose another model.")
+    if len(models) > 1:
+        raise ModelNotFound(f"{repository} holds {len(models)} GGUF models.", hint=listed)
+    return paths
+
+
+def _check_room(repository: str, size: int, into: Path) -> None:
+    free = shutil.disk_usage(into).free
+    if size > free:
+        raise DiskFull(
+            f"{repository} takes {size / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free at {into.parent}.",
+            hint="Free some, or keep models elsewhere (ASSISTANT_DATA_DIR).",
+        )
+
+
 def _wanted(path: str) -> bool:
     pure = PurePosixPath(path)
     if pure.is_absolute() or any(part.startswith(".") for part in pure.parts):
@@ -94,6 +129,8 @@ def _wanted(path: str) -> bool:
 
 def _check_address(address: str) -> str:
     """The host. Only https, except on this machine."""
+    if not address:
+        raise ValueError("this machine may not fetch models (MODEL_HUB is empty); carry a bundle: models import PATH")
     parts = urlsplit(address)
     local = parts.hostname in {"127.0.0.1", "::1", "localhost"}
     if not parts.hostname or parts.scheme not in {"http", "https"} or (parts.scheme == "http" and not local):
@@ -154,14 +191,19 @@ def _save(
     response: httpx.Response, target: Path, path: str, size: int, digest: str, told: Callable[[str, int, int], None]
 ) -> None:
     seen, done = hashlib.sha256(), 0
-    with target.open("wb") as file:
-        for piece in response.iter_bytes(1 << 20):
-            done += len(piece)
-            if done > (size if size >= 0 else _LARGEST):
-                raise ModelCorrupt(f"{path} is larger than the hub says", file=path, hint="Try again.")
-            seen.update(piece)
-            file.write(piece)
-            told(path, done, size)
+    try:
+        with target.open("wb") as file:
+            for piece in response.iter_bytes(1 << 20):
+                done += len(piece)
+                if done > (size if size >= 0 else _LARGEST):
+                    raise ModelCorrupt(f"{path} is larger than the hub says", file=path, hint="Try again.")
+                seen.update(piece)
+                file.write(piece)
+                told(path, done, size)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise DiskFull(f"{path}: no space is left after {done} bytes.", hint="Free some, and try again.") from error
     if size >= 0 and done != size:
         raise ModelCorrupt(f"{path} has {done} bytes, not {size}", file=path, hint="Try again.")
     if digest and seen.hexdigest() != digest:

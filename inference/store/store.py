@@ -55,9 +55,18 @@ class ModelStore:
         return Manifest.read(self.folder(name))
 
     def import_path(
-        self, source: Path, *, name: str, licence: str, imported_by: str, origin: str = "", revision: str = ""
+        self,
+        source: Path,
+        *,
+        name: str,
+        licence: str,
+        imported_by: str,
+        origin: str = "",
+        revision: str = "",
+        move: bool = False,
     ) -> Manifest:
-        """Copy a model folder (or one GGUF file) into the store, checked and recorded; nothing half is left behind.
+        """Copy (or, where `source` is the caller's own and on the same disk, move) a model folder or one GGUF file into
+        the store, checked and recorded; nothing half is left behind.
 
         Raises ModelNotFound (nothing at `source`), ModelCorrupt (a refused or broken file, named), FileExistsError.
         """
@@ -69,7 +78,10 @@ class ModelStore:
             for path in chosen:
                 target = partial / path.relative_to(base)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+                if move:
+                    path.rename(target)
+                else:
+                    shutil.copyfile(path, target)
             return {
                 "kind": kind,
                 "source": origin or source.name,

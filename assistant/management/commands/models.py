@@ -44,7 +44,8 @@ class Command(BaseCommand):
         pull = actions.add_parser("pull", help="fetch one exact revision; the only command that leaves the building")
         pull.add_argument("repository", help="OWNER/NAME")
         pull.add_argument("--revision", required=True, help="the 40 digits of a commit")
-        pull.add_argument("--name", help="what to call it here; else the repository's name")
+        pull.add_argument("--file", default="", help="of a repository with several GGUF files: the one to fetch")
+        pull.add_argument("--name", help="what to call it here; else the repository's or the file's name")
         pull.add_argument("--licence", default="", help="as the model's page says")
         pull.add_argument("--hub", default=settings.MODEL_HUB)
         pull.add_argument(
@@ -53,6 +54,7 @@ class Command(BaseCommand):
         install = actions.add_parser("install", help="pull, check, quantize as suits this machine, and activate")
         install.add_argument("repository", help="OWNER/NAME")
         install.add_argument("--revision", default="", help="the 40 digits of a commit; else the present one, pinned")
+        install.add_argument("--file", default="", help="of a repository with several GGUF files: the one to fetch")
         install.add_argument("--hub", default=settings.MODEL_HUB)
         self._add_quantize(actions.add_parser("quantize", help="write a quantized copy, if it passes its quality gate"))
         activating = actions.add_parser("activate", help="let this model answer; running workers change to it")
@@ -176,18 +178,22 @@ class Command(BaseCommand):
 
     def _pull(self, options: dict[str, Any]) -> None:
         repository, revision, hub = options["repository"], options["revision"], options["hub"].rstrip("/")
+        file, allow, told = options["file"], egress.allow_also, self._told
         if bundle := options["bundle"]:
-            pulling.pull(repository, revision=revision, into=bundle, hub=hub, allow=egress.allow_also, told=self._told)
+            pulling.pull(repository, revision=revision, into=bundle, hub=hub, file=file, allow=allow, told=told)
             self.stdout.write(f"{bundle} holds {repository} at {revision}; import it where it is needed.")
             return
         licence, name = options["licence"], options["name"] or ""
-        self._line(installing.pull(repository, revision=revision, hub=hub, name=name, licence=licence, told=self._told))
+        self._line(
+            installing.pull(repository, revision=revision, hub=hub, file=file, name=name, licence=licence, told=told)
+        )
 
     def _install(self, options: dict[str, Any]) -> None:
         row = installing.install(
             options["repository"],
             revision=options["revision"],
             hub=options["hub"].rstrip("/"),
+            file=options["file"],
             say=self.stdout.write,
             told=self._told,
             step=self._step,

@@ -20,7 +20,9 @@ class Hub:
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)  # what the index says of a file; else its real size
     damage: str = ""  # a file of which one bit is wrong on the way
+    closed: list[str] = field(default_factory=list)  # repositories that ask for a sign-in
     sha: str = REVISION
     redirect: str = ""  # where large files are; empty: on the hub itself
 
@@ -33,20 +35,23 @@ def running_hub(folder: Path) -> Iterator[Hub]:
         def do_GET(self) -> None:
             hub.asked.append(self.path)
             path = unquote(self.path)
-            if path.startswith("/api/models/acme/tiny/revision/"):
-                body = {"sha": hub.sha, "siblings": [{"rfilename": name} for name in hub.files]}
+            if any(name in path for name in hub.closed):
+                self.answer(401, b"")
+            elif path.startswith("/api/models/acme/tiny/revision/"):
+                sizes = {name: len(content) for name, content in hub.files.items()} | hub.sizes
+                body = {"sha": hub.sha, "siblings": [{"rfilename": name, "size": sizes[name]} for name in sizes]}
                 self.answer(200, json.dumps(body).encode())
             elif path.startswith(f"/acme/tiny/resolve/{REVISION}/"):
-                name = path.rpartition("/")[2]
+                name = path.partition(f"/{REVISION}/")[2]
                 content = hub.files[name]
-                if name.endswith(".safetensors"):
+                if name.endswith((".safetensors", ".gguf")):
                     digest = hashlib.sha256(content).hexdigest()
                     headers = {"X-Linked-Size": str(len(content)), "X-Linked-Etag": f'"{digest}"'}
                     self.answer(302, b"", Location=f"{hub.redirect or hub.url}/cdn/{name}", **headers)
                 else:
                     self.answer(200, content)
             elif path.startswith("/cdn/"):
-                name = path.rpartition("/")[2]
+                name = path.removeprefix("/cdn/")
                 content = bytearray(hub.files[name])
                 if name == hub.damage:
                     content[-1] ^= 1

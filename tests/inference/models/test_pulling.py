@@ -1,6 +1,7 @@
 import pytest
 
-from inference.errors import EngineUnavailable, ModelCorrupt, ModelNotFound
+from inference.errors import DiskFull, EngineUnavailable, ModelCorrupt, ModelNotFound
+from inference.store import gguf
 from inference.store.pulling import pull
 
 from .hub import REVISION, running_hub
@@ -69,3 +70,63 @@ def test_absent_models_and_silent_hubs_are_typed_errors(hub, tmp_path):
         pull("acme/other", revision=REVISION, into=tmp_path, hub=hub.url, allow=lambda host: None)
     with pytest.raises(EngineUnavailable):
         pull("acme/tiny", revision=REVISION, into=tmp_path, hub="http://127.0.0.1:9", allow=lambda host: None)
+
+
+def test_a_model_larger_than_the_disk_is_refused_before_its_first_byte(hub, tmp_path):
+    hub.sizes["model.safetensors"] = 2**60
+    with pytest.raises(DiskFull, match=r"acme/tiny takes 1073741824\.0 GiB; .* GiB are free at "):
+        fetch(hub, tmp_path)
+    assert not any("/resolve/" in path for path in hub.asked)
+
+
+def test_a_machine_without_a_hub_may_not_fetch(tmp_path):
+    with pytest.raises(ValueError, match="may not fetch models"):
+        pull("acme/tiny", revision=REVISION, into=tmp_path, hub="", allow=lambda host: None)
+
+
+PARTS = ["q8/tiny-q8_0-00001-of-00002.gguf", "q8/tiny-q8_0-00002-of-00002.gguf"]
+
+
+@pytest.fixture
+def quantized_hub(hub):
+    """A repository of three GGUF models, one of them in two parts, and the tokenizer's files."""
+    del hub.files["model.safetensors"]
+    hub.files |= {name: name.encode() for name in (*PARTS, "tiny-q4_0.gguf", "tiny-f16.gguf")}
+    return hub
+
+
+@pytest.mark.parametrize(
+    ("named", "wanted"),
+    [
+        ("tiny-q4_0.gguf", {"tiny-q4_0.gguf"}),
+        (PARTS[0], set(PARTS)),
+        (PARTS[1], set(PARTS)),
+        ("tiny-q8_0-00001-of-00002.gguf", set(PARTS)),
+    ],
+)
+def test_of_several_gguf_models_the_named_one_is_fetched_with_all_its_parts(named, wanted, quantized_hub, tmp_path):
+    fetch(quantized_hub, tmp_path, file=named)
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {name for name in found if name.endswith(".gguf")} == wanted
+    assert "config.json" in found
+
+
+@pytest.mark.parametrize(("named", "words"), [("", "holds 3 GGUF models"), ("tiny-q2_k.gguf", "no GGUF file named")])
+def test_which_gguf_models_there_are_is_said_before_any_is_fetched(named, words, quantized_hub, tmp_path):
+    with pytest.raises(ModelNotFound, match=words) as caught:
+        fetch(quantized_hub, tmp_path, file=named)
+    assert caught.value.hint == f"Name one with --file: {PARTS[0]}, tiny-f16.gguf, tiny-q4_0.gguf."
+    assert not any("/resolve/" in path for path in quantized_hub.asked)
+
+
+def test_tensors_go_before_a_copy_of_them_as_gguf_unless_that_is_named(hub, tmp_path):
+    hub.files["tiny-q4_0.gguf"] = b"x"
+    fetch(hub, tmp_path / "whole")
+    fetch(hub, tmp_path / "one", file="tiny-q4_0.gguf")
+    weights = {path.name for path in tmp_path.rglob("*") if path.suffix in {".gguf", ".safetensors"}}
+    assert weights == {"model.safetensors", "tiny-q4_0.gguf"}
+    assert not (tmp_path / "one" / "model.safetensors").exists()
+
+
+def test_a_gguf_model_is_called_what_its_first_part_is_called():
+    assert [gguf.title(name) for name in (PARTS[0], "a/b-Q4_K_M.gguf")] == ["tiny-q8_0", "b-Q4_K_M"]
