@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -28,7 +27,7 @@ from assistant.transport import redis_client
 from retrieval.errors import RetrievalError
 
 from . import sealed
-from .services.asking import KEEP_SECONDS, PROVE, SEARCH, WAITING, reply_key, request_key
+from .services.asking import KEEP_SECONDS, PROVE, SEARCH, WAITING, reply_key
 
 logger = logging.getLogger(__name__)
 
@@ -76,39 +75,23 @@ class Desk:
 
 
 def serve(message: str) -> None:
-    """Answer one message of the list: the kind of question and the number of the request."""
-    kind, request_id = json.loads(message)
-    if kind == SEARCH:
-        search(request_id)
-    elif kind == PROVE:
-        prove(request_id)
-
-
-def search(request_id: str) -> None:
-    """Search with the person's rights of this moment."""
-    _serve(request_id, answer)
-
-
-def prove(request_id: str) -> None:
-    """Search for an erased document's own sentences."""
-    _serve(request_id, proof)
-
-
-def _serve(request_id: str, respond: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Take the question once, and leave the reply for a minute."""
-    client = redis_client()
-    payload = client.getdel(request_key(request_id))
-    if payload is None:  # answered by another worker, or nobody waits any more
+    """Answer one message of the list (`asking.message`), and leave the reply for a minute. One that is too old, or was
+    not sealed here, is let go: nobody waits for it."""
+    kind, request_id, question = json.loads(message)
+    try:
+        payload = sealed.unseal(question, seconds=KEEP_SECONDS)
+    except ValueError:
         return
+    respond = {SEARCH: answer, PROVE: proof}[kind]
     try:
         with observability.context(actor="system", origin="task:search"):
-            reply = respond(sealed.unseal(str(payload), seconds=KEEP_SECONDS))
+            reply = respond(payload)
     except (DatabaseError, RetrievalError) as error:
         logger.warning("search: %s", error)
         reply = _refusal(Unavailable("The search index does not answer.", retry_after=5))
     except AssistantError as error:
         reply = _refusal(error)
-    with client.pipeline() as pipeline:
+    with redis_client().pipeline(transaction=False) as pipeline:
         pipeline.rpush(reply_key(request_id), sealed.seal(reply))
         pipeline.expire(reply_key(request_id), KEEP_SECONDS)
         pipeline.execute()

@@ -109,7 +109,7 @@ def test_few_passages_of_one_document(world, searcher):
     assert len(report.passages) == 3
 
 
-def test_the_task_answers_like_the_library_and_only_once(world, library, searcher, monkeypatch):
+def test_the_worker_answers_like_the_library_and_nothing_readable_travels(world, library, searcher, monkeypatch):
     from assistant.documents import sealed
     from assistant.documents.services import asking
     from assistant.transport import redis_client
@@ -117,9 +117,9 @@ def test_the_task_answers_like_the_library_and_only_once(world, library, searche
     monkeypatch.setattr("assistant.documents.search.searcher", lambda: searcher)
     payload = {"user": world.people.employee.pk, "query": "salary", "collections": [], "limit": 5}
     client = redis_client()
-    client.set(asking.request_key("r1"), sealed.seal(payload))
-    search_desk.search("r1")
-    search_desk.search("r1")
+    message = asking.message(asking.SEARCH, "r1", payload)
+    assert "salary" not in message
+    search_desk.serve(message)
     assert client.llen(asking.reply_key("r1")) == 1
     raw = client.lindex(asking.reply_key("r1"), 0)
     assert "Salary" not in raw

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
+import time
 
 import pytest
+import redis
+from django.conf import settings
 from django.test import override_settings
 
 from assistant.documents import search_desk
@@ -66,10 +68,40 @@ def test_nobody_there_is_said_and_leaves_nothing_behind(world, monkeypatch):
     assert not list(redis_client().scan_iter("search:*"))
 
 
-def test_a_question_nobody_waits_for_any_more_is_not_searched(world, monkeypatch):
-    monkeypatch.setattr(search_desk, "answer", lambda payload: pytest.fail("searched"))
-    search_desk.serve(json.dumps([asking.SEARCH, "long-gone"]))
-    assert not redis_client().exists(asking.reply_key("long-gone"))
+@pytest.mark.parametrize("how", ["too old", "sealed elsewhere"])
+def test_a_question_nobody_waits_for_any_more_is_not_searched(world, monkeypatch, how):
+    searched: list[object] = []
+    monkeypatch.setattr(search_desk, "answer", lambda payload: searched.append(payload) or {"results": []})
+    then = time.time() - asking.KEEP_SECONDS - 5
+    with monkeypatch.context() as patch:
+        if how == "too old":
+            patch.setattr("time.time", lambda: then)
+        secret = settings.SECRET_KEY if how == "too old" else "another installation"
+        with override_settings(SECRET_KEY=secret):
+            gone = asking.message(asking.SEARCH, "long-gone", {"query": "flights"})
+    search_desk.serve(gone)
+    assert (searched, redis_client().exists(asking.reply_key("long-gone"))) == ([], 0)
+
+    search_desk.serve(asking.message(asking.SEARCH, "long-gone", {"query": "flights"}))
+    assert (searched, redis_client().llen(asking.reply_key("long-gone"))) == ([{"query": "flights"}], 1)
+
+
+def test_the_question_and_the_wait_for_its_reply_are_one_way_to_redis(world, desk, monkeypatch):
+    """The caller's end; the worker's connections are other ones."""
+    world.ready(world.handbook, "policy.md", POLICY)
+    sent: list[bytes] = []
+    usual = redis.connection.AbstractConnection.send_packed_command
+
+    def noted(self, command, *arguments, **options):
+        if threading.current_thread() is threading.main_thread():
+            sent.append(command if isinstance(command, bytes) else b"".join(command))
+        return usual(self, command, *arguments, **options)
+
+    monkeypatch.setattr(redis.connection.AbstractConnection, "send_packed_command", noted)
+    assert asking.search(actor=world.people.employee, query="business class flights")
+    together = [command for command in sent if b"RPUSH" in command and b"BLPOP" in command]
+    assert len(together) == 1
+    assert not any(b"RPUSH" in command for command in sent if command not in together)
 
 
 @override_settings(SEARCH_SLOTS=3)

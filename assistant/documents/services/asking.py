@@ -91,34 +91,44 @@ def search_again(*, document_id: uuid.UUID, sentences: Sequence[str]) -> dict[st
     return {"sentences_asked": reply["asked"], "sentences_found": reply["found"]}
 
 
-def request_key(request_id: str) -> str:
-    return f"search:{request_id}"
-
-
 def reply_key(request_id: str) -> str:
     return f"search:{request_id}:reply"
+
+
+def message(kind: str, request_id: str, payload: dict[str, Any]) -> str:
+    """What lies in the list `WAITING`: which question, where the reply goes, and the question itself, sealed."""
+    return json.dumps([kind, request_id, sealed.seal(payload)])
 
 
 def _call(payload: dict[str, Any], *, task: str = SEARCH, seconds: int | None = None) -> dict[str, Any]:
     request_id = uuid.uuid4().hex
     client = redis_client()
-    wait = WAIT_SECONDS if seconds is None else seconds
+    asked = message(task, request_id, payload)
+    deadline = time.monotonic() + (WAIT_SECONDS if seconds is None else seconds)
     try:
-        message = json.dumps([task, request_id])
-        with client.pipeline() as pipeline:
-            pipeline.set(request_key(request_id), sealed.seal(payload), ex=KEEP_SECONDS)
-            pipeline.rpush(WAITING, message)
+        # The question and the first wait for its reply go out together: one way to Redis, not two. A Redis that takes
+        # no question says so after that wait, which is a short one for this reason.
+        with client.pipeline(transaction=False) as pipeline:
+            pipeline.rpush(WAITING, asked)
             pipeline.expire(WAITING, KEEP_SECONDS)
-            pipeline.execute()
-        deadline = time.monotonic() + wait
-        while (left := deadline - time.monotonic()) > 0:
-            if answer := client.blpop([reply_key(request_id)], timeout=min(5, max(1, round(left)))):
-                return _open(str(answer[1]))
-        client.delete(request_key(request_id))
-        client.lrem(WAITING, 1, message)
+            pipeline.blpop([reply_key(request_id)], timeout=1)
+            answer = pipeline.execute()[-1]
+        while answer is None and time.monotonic() < deadline:
+            answer = client.blpop([reply_key(request_id)], timeout=_patience(deadline))
+        if answer is None:
+            client.lrem(WAITING, 0, asked)
     except redis.RedisError as error:
         raise Unavailable("Search is not available for the moment.", retry_after=5) from error
-    raise Unavailable("No search worker answered. Try again in a moment.", code="search_worker_away", retry_after=10)
+    if answer is None:
+        raise Unavailable(
+            "No search worker answered. Try again in a moment.", code="search_worker_away", retry_after=10
+        )
+    return _open(str(answer[1]))
+
+
+def _patience(deadline: float) -> int:
+    """Whole seconds of the next wait; fewer than the connection waits for any reply."""
+    return min(5, max(1, round(deadline - time.monotonic())))
 
 
 def _open(answer: str) -> dict[str, Any]:
