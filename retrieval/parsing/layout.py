@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from retrieval.parsing import clean
+from retrieval.parsing.tables import named_line
 from retrieval.schema import BlockKind
 
 _BULLET = re.compile(
@@ -62,6 +63,7 @@ class Line:
     size: float
     bold: bool
     cells: list[str]
+    groups: list[list[Piece]]  # the pieces of each cell
 
     @property
     def text(self) -> str:
@@ -70,15 +72,19 @@ class Line:
 
 @dataclass(slots=True)
 class Unit:
-    """A block to be: its lines and what they seem to be. `size` lets the caller rank headings."""
+    """A block to be: its lines and what they seem to be. `size` lets the caller rank headings, `names` are the
+    names of the columns in which the cells of a table row stand, one for each cell, where they are known."""
 
     kind: BlockKind
     lines: list[Line]
     size: float
     bold: bool
+    names: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
+        if self.names:
+            return named_line(self.names, self.lines[0].cells)
         if self.kind == "table_row":
             return " | ".join(cell for line in self.lines for cell in line.cells if cell)
         return _LEADER.sub(" … ", clean.join_lines([line.text for line in self.lines]))
@@ -261,13 +267,16 @@ def _line(row: list[Piece]) -> Line:
     row = sorted(row, key=lambda p: -p.x1 if backwards else p.x0)
     size = max(row, key=lambda p: len(p.text)).size
     cells: list[str] = []
+    groups: list[list[Piece]] = []
     previous: Piece | None = None
     for piece in row:
         gap = 0.0 if previous is None else max(piece.x0 - previous.x1, previous.x0 - piece.x1)
         text = piece.text.strip()
         if previous is None or gap > 1.4 * size:
             cells.append(text)
+            groups.append([piece])
         else:
+            groups[-1].append(piece)
             cells[-1] = _glue(cells[-1], text, gap, size, previous.text, piece.text)
         previous = piece
     letters = sum(len(piece.text) for piece in row)
@@ -281,6 +290,7 @@ def _line(row: list[Piece]) -> Line:
         size,
         sum(len(p.text) for p in row if p.bold) > 0.6 * letters,
         [" ".join(cell.split()) for cell in cells],
+        groups,
     )
 
 

@@ -18,6 +18,7 @@ from retrieval.errors import CorruptDocument, EncryptedDocument, LimitExceeded, 
 from retrieval.parsing import clean, layout
 from retrieval.parsing.attachments import append_attachment
 from retrieval.parsing.base import Context, Source
+from retrieval.parsing.columns import name_cells
 from retrieval.parsing.layout import Piece
 from retrieval.parsing.pages import PageWriter
 from retrieval.parsing.pdf_compose import PageDraft, drop_repeated, write_pages
@@ -113,6 +114,7 @@ class _Reader:
                 self._ocr(page, view, result, pieces)
         if not result.ocr:
             result.units = layout.arrange(pieces)
+            name_cells(result.units)
         result.extra = [*slanted, *_form_values(self._document, page)]
         return result
 

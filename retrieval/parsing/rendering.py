@@ -72,6 +72,7 @@ def _pdf_page(
 def _pdf_boxes(sheet: pdfium.PdfPage, view: object, quotes: Sequence[str]) -> list[list[Rect]]:
     """For each quote the rectangles of its characters, one for each line."""
     from retrieval.parsing import layout
+    from retrieval.parsing.columns import name_cells
     from retrieval.parsing.pdf import to_pieces
     from retrieval.parsing.pdf_glyphs import View, read_glyphs
     from retrieval.parsing.pdf_visibility import hidden_runs, scenery
@@ -85,24 +86,26 @@ def _pdf_boxes(sheet: pdfium.PdfPage, view: object, quotes: Sequence[str]) -> li
     glyphs = [glyph for glyph in glyphs if glyph.run.order not in hidden]
     by_index = {glyph.index: glyph for glyph in glyphs}
     pieces, _aside = to_pieces(glyphs, view)
-    letters: list[str] = []
-    places: list[tuple[int, Box]] = []
-    row = 0
-    for unit in layout.arrange(pieces):
-        for line in unit.lines:
-            row += 1
-            for index, char in (pair for piece in line.pieces for pair in piece.letters):
+    letters: list[tuple[str, int, Box | None]] = []  # the name of a column stands nowhere in its rows
+    units = layout.arrange(pieces)
+    name_cells(units)
+    for row, (unit, line) in enumerate((block, line) for block in units for line in block.lines):
+        for group, name in zip(line.groups, unit.names or [""] * len(line.groups), strict=True):
+            letters += [(letter, row, None) for letter in folded(name)]
+            for index, char in (pair for piece in group for pair in piece.letters):
                 shown = by_index[index]
-                for letter in folded(char):
-                    letters.append(letter)
-                    places.append((row, (shown.x0, shown.y0, shown.x1, shown.y1)))
-    text = "".join(letters)
+                letters += [(letter, row, (shown.x0, shown.y0, shown.x1, shown.y1)) for letter in folded(char)]
+    painted = [letter for letter in letters if letter[2] is not None]
     found: list[list[Rect]] = []
     for quote in quotes:
-        start, end = _find(text, quote)
         lines: dict[int, list[Box]] = {}
-        for at, box in places[start:end]:
-            lines.setdefault(at, []).append(box)
+        for run in (letters, painted):  # the second for quotations of the page's own words across cells
+            start, end = _find("".join(letter for letter, _, _ in run), quote)
+            if start < end:
+                break
+        for _, at, box in run[start:end]:
+            if box is not None:
+                lines.setdefault(at, []).append(box)
         found.append([_rect(boxes, view.width, view.height) for boxes in lines.values()])
     return found
 
