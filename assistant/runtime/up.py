@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 from django.conf import settings
@@ -28,6 +29,7 @@ from assistant.demo import company
 from . import demo_company, processes
 
 MINIMUM_FREE_BYTES = 1 << 30
+SUPERVISE = str(Path(__file__).with_name("supervise.py"))
 
 
 class CannotStart(RuntimeError):
@@ -86,7 +88,7 @@ def run(*, host: str, port: int) -> int:
     install_model()
     configuration = processes.write_configuration(processes.all_processes(host=host, port=port))
     supervisor = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
+        [sys.executable, "-P", SUPERVISE, "-n", "-c", str(configuration)],
         start_new_session=True,  # Ctrl-C reaches us alone; we stop the others in order
     )
 

@@ -2,6 +2,9 @@ import configparser
 import shutil
 import socket
 import stat
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -36,3 +39,31 @@ def test_supervisor_configuration_is_private_and_complete():
 def test_redis_elsewhere_is_not_started_here(settings):
     settings.REDIS_URL = "redis://:secret@127.0.0.1:6379/0"
     assert "redis" not in {process.name for process in processes.all_processes(host="127.0.0.1", port=1)}
+
+
+def test_supervisor_outlives_a_disk_on_which_nothing_can_be_written(tmp_path):
+    """Every log and the supervisor's own output lie on /dev/full; a process that ends is started again all the same."""
+    lives = tmp_path / "lives"
+    program = f"import sys; open({str(lives)!r}, 'a').write('x'); print('a line', flush=True); sys.exit(1)"
+    (tmp_path / "program.py").write_text(program)
+    configuration = tmp_path / "supervisord.conf"
+    configuration.write_text(
+        "[supervisord]\nnodaemon = true\nsilent = true\nlogfile = /dev/full\nlogfile_maxbytes = 0\n"
+        f"pidfile = {tmp_path / 'pid'}\n\n"
+        f"[program:talker]\ncommand = {sys.executable} {tmp_path / 'program.py'}\nstartsecs = 0\nautorestart = true\n"
+        "stdout_logfile = /dev/full\nstdout_logfile_maxbytes = 0\nredirect_stderr = true\n"
+    )
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-P", up.SUPERVISE, "-n", "-c", str(configuration)]
+        supervisor = subprocess.Popen(command, stdout=full, stderr=full)
+        try:
+            deadline = time.monotonic() + 60
+            while supervisor.poll() is None and time.monotonic() < deadline:
+                if lives.exists() and len(lives.read_text()) >= 3:
+                    break
+                time.sleep(0.1)
+            assert supervisor.poll() is None
+            assert len(lives.read_text()) >= 3
+        finally:
+            supervisor.kill()
+            supervisor.wait()
