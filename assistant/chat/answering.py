@@ -298,7 +298,9 @@ class _Work:
         reader = citations.MarkerReader(len(material.passages))
         screens = {"text": Screen(verbatim=quoted), "thinking": Screen()}
         names = {kind: masking.Restorer(material.table) for kind in screens}
+        begun = self._clock.elapsed()
         for item in engine.stream(request, cancelled=self._ticket.stop):
+            self._clock.stages.setdefault("model", self._clock.elapsed() - begun)  # its first piece
             if isinstance(item, Finish):
                 spoken.finish, spoken.tokens = item.reason, (item.prompt_tokens, item.completion_tokens)
                 break
@@ -313,6 +315,7 @@ class _Work:
 
     def _think(self, piece: str, spoken: _Spoken) -> None:
         if piece:
+            self._clock.stages.setdefault("first", self._clock.elapsed())
             spoken.thinking += piece
             self._live.publish("thinking", {"text": piece})
 

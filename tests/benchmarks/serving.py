@@ -76,12 +76,7 @@ def uploaded(product: Product, texts: list[Path], documents: int) -> int:
     with product.client() as client:
         for name, data in itertools.islice(files if texts else plain, documents):
             client.post("/api/v1/documents/", data={"collection": "papers"}, files={"file": (name, data)})
-    waiting = (
-        "from assistant.documents.models import DocumentVersion as V; "
-        "print(V.objects.filter(status__in=['queued', 'processing']).count())"
-    )
-    while product.python(waiting):
-        time.sleep(2)
+    product.wait_for_documents(seconds=3600)
     return int(str(product.python("from assistant.documents.models import Chunk; print(Chunk.objects.count())")))
 
 

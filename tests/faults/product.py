@@ -31,7 +31,7 @@ ADMINISTRATOR = "admin@company.example"
 class Product:
     """`with Product(directory) as product:` is up and has an administrator with a token, and one collection."""
 
-    def __init__(self, data: Path, *, database_url: str = "") -> None:
+    def __init__(self, data: Path, *, database_url: str = "", settings: dict[str, str] | None = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -50,6 +50,7 @@ class Product:
             "INGESTION_PROCESSES": "1",
             "OMP_NUM_THREADS": "1",
             "DJANGO_SETTINGS_MODULE": "assistant.settings",
+            **(settings or {}),
         }
         if database_url:
             self.environment["DATABASE_URL"] = database_url
@@ -70,15 +71,15 @@ class Product:
         self.stop()
 
     def start(self, *, seconds: float = 300) -> None:
-        log = (self.data / "up.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "up", "--port", str(self.port)],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self.data / "up.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "up", "--port", str(self.port)],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + seconds
         while b"Ready: " not in (self.data / "up.log").read_bytes():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -103,6 +104,18 @@ class Product:
             timeout=180,
         )
         return done.stdout
+
+    def wait_for_documents(self, *, seconds: float = 120) -> None:
+        """Until every uploaded document has been read."""
+        waiting = (
+            "from assistant.documents.models import DocumentVersion as V; "
+            "print(V.objects.filter(status__in=['queued', 'processing']).count())"
+        )
+        deadline = time.monotonic() + seconds
+        while self.python(waiting):
+            if time.monotonic() > deadline:
+                raise RuntimeError("documents are still being read")
+            time.sleep(0.5)
 
     def python(self, code: str) -> object:
         """What the code prints as JSON on its last line, run inside the product."""

@@ -1,5 +1,7 @@
 """Tiny models of the real architectures, built on the spot with a real trained tokenizer."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,11 +64,23 @@ def _save(model_class, config_class, folder: Path, **sizes) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def qwen2_folder(tmp_path_factory) -> Path:
+def with_room(folder: Path, into: Path) -> Path:
+    """A copy of a tiny model that takes prompts of a real length."""
+    shutil.copytree(folder, into)
+    config = json.loads((into / "config.json").read_text())
+    (into / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 8192}))
+    return into
+
+
+def build_qwen2(folder: Path) -> Path:
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    return _save(Qwen2ForCausalLM, Qwen2Config, tmp_path_factory.mktemp("models") / "tiny-qwen2")
+    return _save(Qwen2ForCausalLM, Qwen2Config, folder)
+
+
+@pytest.fixture(scope="session")
+def qwen2_folder(tmp_path_factory) -> Path:
+    return build_qwen2(tmp_path_factory.mktemp("models") / "tiny-qwen2")
 
 
 @pytest.fixture(scope="session")
