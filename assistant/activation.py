@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import transaction
 
-from assistant import engines, observability
+from assistant import engines, jobs, observability
 from assistant.audit import services as audit
 from assistant.errors import Conflict, Invalid
-from assistant.models import JobState, ModelActivation, ModelJob
+from assistant.models import JobKind, ModelActivation
 
 if TYPE_CHECKING:
     from inference.store import Manifest
@@ -56,8 +56,8 @@ def remove(name: str) -> Manifest:
     manifest = engines.store().manifest(name)
     if active_name() == name:
         raise Conflict("This model answers now. Let another one answer, or go back to quotations, and then remove it.")
-    if ModelJob.objects.filter(name=name, state__in=(JobState.QUEUED, JobState.RUNNING)).exists():
-        raise Conflict("A quantized copy of this model is being made. Remove it when that has ended.")
+    if jobs.open_jobs().filter(name=name).exclude(kind=JobKind.IMPORT).exists():
+        raise Conflict("Work on this model goes on. Remove it when that has ended.")
     try:
         engines.store().remove(name)
     except OSError as error:

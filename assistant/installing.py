@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from assistant import activation, egress, engines, quantizing
+from assistant import activation, egress, engines, jobs, quantizing
 from assistant.audit import services as audit
 from assistant.models import ModelActivation
 from inference.errors import OutOfMemory, QuantizationRefused
@@ -64,7 +64,7 @@ def pull(
 
 
 def install(
-    repository: str, *, revision: str = "", hub: str, file: str = "", say: Say, told: Fetched, step: quantizing.Told
+    repository: str, *, revision: str = "", hub: str, file: str = "", say: Say, told: Fetched, step: jobs.Told
 ) -> ModelActivation:
     """Let a repository's model answer. What was done before is not done again: without `revision` an installed commit
     is kept, else the repository's present one is pulled and pinned.
@@ -93,7 +93,7 @@ def _installed(source: str, revision: str, file: str) -> Manifest | None:
     return next((each for each in found if revision in {"", each.revision}), None)
 
 
-def _suitable(original: Manifest, say: Say, step: quantizing.Told) -> Manifest:
+def _suitable(original: Manifest, say: Say, step: jobs.Told) -> Manifest:
     """The model as it is, or a quantized copy: the first that fits and passes its gate."""
     refused: QuantizationRefused | None = None
     for recipe in _recipes(original):

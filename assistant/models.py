@@ -1,7 +1,7 @@
 """Which language model answers: one row per choice, the newest counts. Settings speak only while there is no row.
 
 Knows what was chosen, by whom, and what came of it. Written by `activation`, read by `engines` and the models page.
-And the long work on models that a page asked for: a row each, written by `quantizing`.
+And the long work on models that a page asked for: a row each, written by `jobs`.
 """
 
 from __future__ import annotations
@@ -45,17 +45,34 @@ class JobState(models.TextChoices):
     DONE = "done"
     REFUSED = "refused"  # it did not pass its gate
     FAILED = "failed"
+    CANCELLED = "cancelled"  # a person stopped it
+
+
+class JobKind(models.TextChoices):
+    QUANTIZE = "quantize"
+    IMPORT = "import"
+    EVALUATE = "evaluate"
+    BENCHMARK = "benchmark"
 
 
 class ModelJob(Leased):
-    """Quantize model `name` by a recipe into `target`. `progress` is in per cent of `stage` (writing, measuring)."""
+    """Work on the model `target`, of one kind.
 
-    name = models.CharField(max_length=100)
-    recipe = models.CharField(max_length=20)
+    Quantize: from the model `name` by `recipe`, within the limits. Import: from `name` in the drop folder. Evaluate and
+    benchmark: `name` is `target`. `progress` is in per cent of `stage` (of quantizing, say: writing, measuring);
+    `result` is what the kind's `work` returns.
+    """
+
+    kind = models.CharField(max_length=10, choices=JobKind, default=JobKind.QUANTIZE)
+    name = models.CharField(max_length=255)
+    recipe = models.CharField(max_length=20, blank=True)
     target = models.CharField(max_length=121)
-    max_loss = models.FloatField()
-    min_agreement = models.FloatField()
+    max_loss = models.FloatField(null=True, blank=True)
+    min_agreement = models.FloatField(null=True, blank=True)
     force = models.BooleanField(default=False)
+    licence = models.CharField(max_length=100, blank=True)
+    revision = models.CharField(max_length=100, blank=True)
+    result = models.JSONField(default=dict, blank=True)
     by = models.CharField(max_length=64)
     at = models.DateTimeField(auto_now_add=True)
     state = models.CharField(max_length=10, choices=JobState, default=JobState.QUEUED)
@@ -68,4 +85,4 @@ class ModelJob(Leased):
         ordering: ClassVar = ["-pk"]
 
     def __str__(self) -> str:
-        return f"{self.target}: {self.state}"
+        return f"{self.kind} {self.target}: {self.state}"

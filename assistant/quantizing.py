@@ -1,52 +1,33 @@
 """Making a quantized model of an installed one: written, measured against the original, installed when it passes.
 
 Knows the store, the audit log and the jobs that the models page starts; the work itself is `inference.quantizing`'s and
-`inference.nearness`'s. Only workers and commands call `quantize`; the models page calls `begin` and `stop`.
+`inference.nearness`'s. Only workers and commands call `quantize`; the models page calls `begin`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import redis
-from celery import current_app
 from django.conf import settings
-from django.db import connections, models, transaction
-from django.db.models import F
-from django.utils import timezone
-from kombu.exceptions import OperationalError
 
-from assistant import engines, leases, observability
+from assistant import engines, jobs, observability
 from assistant.audit import services as audit
-from assistant.errors import AssistantError, Conflict, Invalid, NotFound
-from assistant.models import JobState, ModelJob
-from inference.errors import InferenceError, OutOfMemory, QuantizationRefused
+from assistant.errors import Conflict, Invalid
+from assistant.jobs import Told
+from assistant.models import JobKind, ModelJob
+from inference.errors import QuantizationRefused
 from inference.store import Gate, Limits, Manifest
 
 if TYPE_CHECKING:
     from inference.quantization import Quantization
 
-logger = logging.getLogger(__name__)
-
 RECIPES = ("nf4", "int8", "dynamic8")
-TASK = "assistant.tasks.quantize"
-LEASE_SECONDS = 100
-KEEP_SECONDS = 30.0  # the lease is renewed this often, whatever the work is at
-TELL_SECONDS = 1.0  # between two marks of progress
-LAST_ATTEMPT = 2
 _TEXTS = ("handbook/employee-handbook.md", "handbook/employee-manual-suzhou.md")
-
-Told = Callable[[str, int, int], None]  # stage, done, of how many
 
 
 def limits() -> Limits:
@@ -174,132 +155,30 @@ def _detail(parent: Manifest, recipe: str, gate: Gate) -> dict[str, object]:
     }
 
 
-# Jobs
-
-
 def begin(*, name: str, recipe: str, allowed: Limits, force: bool = False) -> ModelJob:
     """A job for a worker. Raises Invalid, Conflict, FileExistsError, QuantizationRefused, ModelNotFound."""
     _source(name, recipe)
     target = f"{name}-{recipe}"
     engines.store().check_free(target)
-    with transaction.atomic():
-        if open_jobs().filter(target=target).exists():
-            raise Conflict("This copy is being made already.")
-        job = ModelJob.objects.create(
-            name=name,
-            recipe=recipe,
-            target=target,
-            max_loss=allowed.max_loss,
-            min_agreement=allowed.min_agreement,
-            force=force,
-            by=observability.current().actor,
-        )
-        transaction.on_commit(lambda: send(job.pk))
-    return job
-
-
-def open_jobs() -> models.QuerySet[ModelJob]:
-    return ModelJob.objects.filter(state__in=(JobState.QUEUED, JobState.RUNNING))
-
-
-def stop(job_id: int) -> None:
-    """End a job that is not done; its worker finds out at its next mark of progress. Raises NotFound."""
-    stopped = open_jobs().filter(pk=job_id)
-    if not stopped.update(
-        state=JobState.FAILED,
-        problem="It was stopped.",
-        fence=F("fence") + 1,
-        finished_at=timezone.now(),
-        lease_until=None,
-    ):
-        raise NotFound
-
-
-def send(job_id: int) -> None:
-    """Tell a worker; when the transport is away, the sweeper does so later."""
-    try:
-        current_app.send_task(TASK, args=[job_id], retry=False, expires=60)  # the sweeper sends again
-    except (OperationalError, redis.RedisError, OSError) as error:
-        logger.warning("model job %s waits for the sweeper: %s", job_id, error)
-
-
-def resend() -> int:
-    """Send jobs that nobody works on: never begun, or begun by a worker that is gone."""
-    found = list(leases.overdue(open_jobs()).values_list("pk", flat=True))
-    for job_id in found:
-        send(job_id)
-    return len(found)
-
-
-def carry_out(job_id: int) -> None:
-    """Do a job, if nobody else does. What goes wrong stands in its row; twice begun and not ended, it is given up."""
-    job = leases.claim(open_jobs(), job_id, seconds=LEASE_SECONDS)
-    if job is None:
-        return
-    if job.attempt > LAST_ATTEMPT:
-        _end(job, JobState.FAILED, "The worker ended before the job did; there may be too little memory.")
-        return
-    ModelJob.objects.filter(pk=job.pk, fence=job.fence).update(state=JobState.RUNNING)
-    marks = _Marks(job)
-    with observability.context(actor=job.by, origin="task:models.quantize"), _kept(job):
-        try:
-            quantize(
-                name=job.name,
-                recipe=job.recipe,
-                target=job.target,
-                allowed=Limits(job.max_loss, job.min_agreement),
-                force=job.force,
-                told=marks,
-            )
-        except leases.LeaseLost:
-            return
-        except (InferenceError, AssistantError, FileExistsError) as error:
-            told = f"{error} {getattr(error, 'hint', '')}".strip()
-            _end(job, JobState.REFUSED if isinstance(error, QuantizationRefused) else JobState.FAILED, told)
-        except MemoryError:
-            _end(job, JobState.FAILED, str(OutOfMemory("There is too little memory.")))
-        else:
-            _end(job, JobState.DONE)
-
-
-def _end(job: ModelJob, state: JobState, problem: str = "") -> None:
-    ModelJob.objects.filter(pk=job.pk, fence=job.fence).update(
-        state=state, problem=problem[:2000], finished_at=timezone.now(), lease_until=None
+    return jobs.start(
+        JobKind.QUANTIZE,
+        target=target,
+        name=name,
+        recipe=recipe,
+        max_loss=allowed.max_loss,
+        min_agreement=allowed.min_agreement,
+        force=force,
     )
 
 
-@contextmanager
-def _kept(job: ModelJob) -> Iterator[None]:
-    """Keep the lease while one step takes long: reading fifteen gigabytes, say."""
-    over = threading.Event()
-
-    def keep() -> None:
-        try:
-            while not over.wait(KEEP_SECONDS):
-                leases.renew(job, seconds=LEASE_SECONDS)
-        except leases.LeaseLost:
-            pass  # the next mark of progress finds out
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=keep, name="lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-class _Marks:
-    """Writes progress into the row now and then, and keeps the lease. Raises LeaseLost."""
-
-    def __init__(self, job: ModelJob) -> None:
-        self._job, self._next = job, 0.0
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if time.monotonic() < self._next and done < total:
-            return
-        self._next = time.monotonic() + TELL_SECONDS
-        leases.renew(self._job, seconds=LEASE_SECONDS)
-        ModelJob.objects.filter(pk=self._job.pk).update(stage=stage, progress=round(100 * done / max(1, total)))
+def work(job: ModelJob, told: Told) -> dict[str, Any]:
+    """Do such a job. Raises what `quantize` raises."""
+    made = quantize(
+        name=job.name,
+        recipe=job.recipe,
+        target=job.target,
+        allowed=Limits(job.max_loss or 0.0, job.min_agreement or 0.0),
+        force=job.force,
+        told=told,
+    )
+    return {"digest": made.digest}

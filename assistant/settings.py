@@ -38,9 +38,7 @@ def env_bool(name: str, default: bool) -> bool:
 
 
 def env_int(name: str, default: int, *, minimum: int = 0) -> int:
-    value = os.environ.get(name)
-    if value is None or value == "":
-        return default
+    value = os.environ.get(name) or str(default)
     try:
         number = int(value)
     except ValueError:
@@ -129,9 +127,9 @@ except OSError as _error:
         f"The data directory {DATA_DIR} cannot be made: {_error.strerror}. Set ASSISTANT_DATA_DIR to a directory that "
         "this user may write."
     ) from None
-UPLOADS_DIR = DATA_DIR / "uploads"
-CACHE_DIR = DATA_DIR / "cache"
+UPLOADS_DIR, CACHE_DIR = DATA_DIR / "uploads", DATA_DIR / "cache"
 MODELS_DIR = Path(env("MODELS_DIR", str(DATA_DIR / "models")))
+MODELS_DROP_DIR = Path(env("MODELS_DROP_DIR", str(DATA_DIR / "incoming")))  # to be imported from the page
 
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = env_secret("SECRET_KEY")
@@ -413,8 +411,8 @@ REMOTE_MODEL = env("REMOTE_MODEL")
 REMOTE_KEY = env_or_file("REMOTE_KEY")
 REMOTE_CA = env("REMOTE_CA")  # a file of certificates, when the server's is the company's own
 REMOTE_CONTEXT_TOKENS = env_int("REMOTE_CONTEXT_TOKENS", 8192, minimum=512)
-# Below this probability of an answer the product says that the documents do not say. On the demo company's paraphrased
-# questions the scorer's own default says so too often; the risk of each value stands in inference/reading/WEIGHING.md.
+# Below this probability of an answer the documents do not say. On the demo company's paraphrased questions the scorer's
+# own default says so too often; the risk of each value stands in inference/reading/WEIGHING.md.
 EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "0.1")
 # Conversations that nobody continued for so many days are erased; 0 keeps them until their owner deletes them.
 CONVERSATION_RETENTION_DAYS = env_int("CONVERSATION_RETENTION_DAYS", 0)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from assistant import quantizing
+from assistant import importing, jobs, quantizing
+from assistant.models import JobKind
+
+_WORK: dict[str, jobs.Work] = {
+    JobKind.QUANTIZE: quantizing.work,
+    JobKind.IMPORT: importing.work,
+}
 
 
-@shared_task(name=quantizing.TASK)
-def quantize(job_id: int) -> None:
-    quantizing.carry_out(job_id)
+@shared_task(name=jobs.TASK)
+def work(job_id: int) -> None:
+    jobs.carry_out(job_id, lambda job, told: _WORK[job.kind](job, told))
 
 
 @shared_task(name="assistant.tasks.sweep")
 def sweep() -> None:
-    quantizing.resend()
+    jobs.resend()

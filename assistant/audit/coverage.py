@@ -167,6 +167,7 @@ web:models model                  GET=-duty
 web:models-activate model         POST=model.changed
 web:models-quotations model       POST=model.changed
 web:models-verify model           POST=-duty
+web:models-import model           POST=model.changed
 web:models-quantize model         POST=model.changed
 web:models-job-stop model         POST=-duty
 web:models-remove model           POST=model.changed
@@ -209,7 +210,7 @@ assistant.documents.tasks.sweep   -work
 assistant.documents.tasks.tend    -work
 assistant.quality.tasks.run       golden.run,golden.drifted
 assistant.quality.tasks.look      -work
-assistant.tasks.quantize          model.changed
+assistant.tasks.work              model.changed
 assistant.tasks.sweep             -work
 assistant.audit.tasks.checkpoint  audit.segment_sealed
 assistant.audit.tasks.refusals    egress.refused

@@ -8,11 +8,12 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from assistant import activation, quantizing
+from assistant import activation, importing
 from assistant import health as report
+from assistant import jobs as work
 from assistant.accounts.roles import Duty, require
 
-from . import machinery
+from . import machinery, modelling
 from .pages import acted, actor
 
 
@@ -21,11 +22,13 @@ def models(request: HttpRequest) -> HttpResponse:
     """What is active and what is installed."""
     require(actor(request), Duty.MANAGE_MODELS)
     context = {
-        "active": machinery.active_models(),
-        "installed": machinery.installed_models(),
-        "jobs": (jobs := machinery.jobs()),
+        "active": modelling.active_models(),
+        "installed": modelling.installed_models(),
+        "jobs": (jobs := modelling.jobs()),
         "busy": any(job.state in ("queued", "running") for job in jobs),
-        "recipes": machinery.recipes(),
+        "recipes": modelling.recipes(),
+        "dropped": importing.dropped(),
+        "drop_folder": importing.folder(),
         "quotations": not activation.active_name(),
         "quality_url": reverse("web:quality"),
     }
@@ -39,7 +42,7 @@ def activate(request: HttpRequest) -> HttpResponse:
     require(person, Duty.MANAGE_MODELS)
     name, reason = (request.POST.get(field, "") for field in ("name", "reason"))
     words = gettext("“%(name)s” is chosen. It answers as soon as the workers have loaded it.") % {"name": name}
-    return acted(request, lambda: machinery.activate(person, name, reason), words, reverse("web:models"))
+    return acted(request, lambda: modelling.activate(person, name, reason), words, reverse("web:models"))
 
 
 @require_POST
@@ -55,7 +58,16 @@ def verify(request: HttpRequest) -> HttpResponse:
     require(actor(request), Duty.MANAGE_MODELS)
     name = request.POST.get("name", "")
     words = gettext("Every file of “%(name)s” is as it was imported.") % {"name": name}
-    return acted(request, lambda: machinery.verify(name), words, reverse("web:models"))
+    return acted(request, lambda: modelling.verify(name), words, reverse("web:models"))
+
+
+@require_POST
+def bring_in(request: HttpRequest) -> HttpResponse:
+    """Have what lies in the drop folder imported; a worker does it."""
+    require(actor(request), Duty.MANAGE_MODELS)
+    entry, name, licence, revision = (request.POST.get(field, "") for field in ("entry", "name", "licence", "revision"))
+    words = gettext("“%(name)s” is being imported. It is installed when every file was checked.") % {"name": name}
+    return acted(request, lambda: modelling.bring_in(entry, name, licence, revision), words, reverse("web:models"))
 
 
 @require_POST
@@ -64,14 +76,14 @@ def quantize(request: HttpRequest) -> HttpResponse:
     require(actor(request), Duty.MANAGE_MODELS)
     name, recipe = (request.POST.get(field, "") for field in ("name", "recipe"))
     words = gettext("A copy of “%(name)s” is being made. It is installed when it passes its measurement.")
-    return acted(request, lambda: machinery.quantize(name, recipe), words % {"name": name}, reverse("web:models"))
+    return acted(request, lambda: modelling.quantize(name, recipe), words % {"name": name}, reverse("web:models"))
 
 
 @require_POST
 def stop(request: HttpRequest, number: int) -> HttpResponse:
-    """Stop making a copy."""
+    """Stop work that goes on."""
     require(actor(request), Duty.MANAGE_MODELS)
-    return acted(request, lambda: quantizing.stop(number), gettext("Stopped."), reverse("web:models"))
+    return acted(request, lambda: work.stop(number), gettext("Stopped."), reverse("web:models"))
 
 
 @require_POST
@@ -80,7 +92,7 @@ def remove(request: HttpRequest) -> HttpResponse:
     require(actor(request), Duty.MANAGE_MODELS)
     name = request.POST.get("name", "")
     words = gettext("“%(name)s” was removed from this machine.") % {"name": name}
-    return acted(request, lambda: machinery.remove(name), words, reverse("web:models"))
+    return acted(request, lambda: modelling.remove(name), words, reverse("web:models"))
 
 
 @require_safe

@@ -9,9 +9,12 @@ from django.utils.translation import gettext_noop
 
 ERRORS = (
     gettext_noop("This model answers now. Let another one answer, or go back to quotations, and then remove it."),
-    gettext_noop("A quantized copy of this model is being made. Remove it when that has ended."),
+    gettext_noop("Work on this model goes on. Remove it when that has ended."),
     gettext_noop("Its files could not be removed: this process may not write where the models lie."),
     gettext_noop("This copy is being made already."),
+    gettext_noop("A model of that name is being imported already."),
+    gettext_noop("Name the licence as the model's page does."),
+    gettext_noop("Use at most 100 characters."),
     gettext_noop("A model of that name is installed already. Remove it first."),
     gettext_noop("The recipe must be nf4, int8 or dynamic8."),
     gettext_noop("The worker ended before the job did; there may be too little memory."),

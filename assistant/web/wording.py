@@ -279,16 +279,6 @@ def model_state(state: str) -> dict[str, str]:
     }.get(state, {"tone": "idle", "words": gettext("installed")})
 
 
-def job_state(state: str) -> dict[str, str]:
-    """The state of a copy that is being made: tone and words."""
-    return {
-        "queued": {"tone": "busy", "words": gettext("waiting")},
-        "running": {"tone": "busy", "words": gettext("being made")},
-        "done": {"tone": "good", "words": gettext("installed")},
-        "refused": {"tone": "bad", "words": gettext("refused: it loses too much")},
-    }.get(state, {"tone": "bad", "words": gettext("not made")})
-
-
 def part_words(name: str, facts: dict[str, Any], *, ok: bool) -> str:
     """A health part's sentence, in the reader's language, from its facts."""
     if name == "database":

@@ -3,6 +3,16 @@
 from .gates import Gate, Limits
 from .gguf import GgufHeader, read_header
 from .manifest import FileEntry, Manifest
-from .store import ModelStore, gguf_weights
+from .store import ModelStore, gguf_weights, selected
 
-__all__ = ["FileEntry", "Gate", "GgufHeader", "Limits", "Manifest", "ModelStore", "gguf_weights", "read_header"]
+__all__ = [
+    "FileEntry",
+    "Gate",
+    "GgufHeader",
+    "Limits",
+    "Manifest",
+    "ModelStore",
+    "gguf_weights",
+    "read_header",
+    "selected",
+]

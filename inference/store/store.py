@@ -26,7 +26,14 @@ from .manifest import MANIFEST_NAME, FileEntry, Kind, Manifest, sha256_of
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 ALLOWED = {".safetensors", ".gguf", ".json", ".txt", ".model", ".jinja", ".md", ".tiktoken"}
 ALLOWED_NAMES = {"LICENSE", "LICENCE", "NOTICE", "README"}
+PIECE_BYTES = 16 * 2**20
 _EXECUTABLE = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".so", ".h5", ".msgpack", ".npy", ".npz"}
+
+Told = Callable[[str, int, int], None]  # stage, bytes done, of how many
+
+
+def untold(stage: str, done: int, total: int) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +71,28 @@ class ModelStore:
         origin: str = "",
         revision: str = "",
         move: bool = False,
+        told: Told = untold,
     ) -> Manifest:
         """Copy (or, where `source` is the caller's own and on the same disk, move) a model folder or one GGUF file into
         the store, checked and recorded; nothing half is left behind.
 
-        Raises ModelNotFound (nothing at `source`), ModelCorrupt (a refused or broken file, named), FileExistsError.
+        `told` hears of the bytes copied, then of those checked; what it raises ends the import. Raises ModelNotFound
+        (nothing at `source`), ModelCorrupt (a refused or broken file, named), FileExistsError.
         """
-        chosen = list(_chosen(source))
-        kind = _kind(chosen)
+        chosen = selected(source)
 
         def copy(partial: Path) -> dict[str, Any]:
             base = source if source.is_dir() else source.parent
-            for path in chosen:
-                target = partial / path.relative_to(base)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                if move:
-                    path.rename(target)
-                else:
-                    shutil.copyfile(path, target)
+            _bring({path: partial / path.relative_to(base) for path in chosen}, told, move=move)
             return {
-                "kind": kind,
+                "kind": _kind(chosen),
                 "source": origin or source.name,
                 "revision": revision,
                 "licence": licence,
                 "imported_by": imported_by,
             }
 
-        return self._install(name, copy)
+        return self._install(name, copy, told)
 
     def derive(self, parent: Manifest, name: str, make: Callable[[Path], Gate], *, by: str) -> Manifest:
         """Install what `make` writes into an empty folder from the model of `parent`; its gate is kept with it.
@@ -123,7 +125,7 @@ class ModelStore:
                 f"A model named {name!r} is installed already; remove it first or choose another name."
             )
 
-    def _install(self, name: str, fill: Callable[[Path], dict[str, Any]]) -> Manifest:
+    def _install(self, name: str, fill: Callable[[Path], dict[str, Any]], told: Told = untold) -> Manifest:
         """A new folder, filled, looked through and recorded; nothing half is left behind."""
         self.check_free(name)
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -138,7 +140,7 @@ class ModelStore:
                 imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 architecture=facts.architecture,
                 template_sha256=facts.template_sha256,
-                files=tuple(_entries(partial)),
+                files=tuple(_entries(partial, told)),
                 recipe=quantization.stored(partial) or "",
                 **known,
             )
@@ -176,10 +178,35 @@ def _relative_files(folder: Path) -> Iterator[str]:
             yield str((Path(directory) / name).relative_to(folder))
 
 
-def _entries(folder: Path) -> Iterator[FileEntry]:
-    for path in sorted(_relative_files(folder)):
-        file = folder / path
-        yield FileEntry(path, file.stat().st_size, sha256_of(file))
+def _entries(folder: Path, told: Told) -> Iterator[FileEntry]:
+    sizes = {path: (folder / path).stat().st_size for path in sorted(_relative_files(folder))}
+    read = 0
+    for path, size in sizes.items():
+        yield FileEntry(path, size, sha256_of(folder / path))
+        read += size
+        told("checking", read, sum(sizes.values()))
+
+
+def _bring(targets: dict[Path, Path], told: Told, *, move: bool) -> None:
+    """Each file to its target; a copy is made in pieces, so that it can be followed and stopped."""
+    total, done = sum(path.stat().st_size for path in targets), 0
+    for path, target in targets.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if move:
+            path.rename(target)
+            continue
+        with path.open("rb") as source, target.open("wb") as copy:
+            while piece := source.read(PIECE_BYTES):
+                copy.write(piece)
+                done += len(piece)
+                told("copying", done, total)
+
+
+def selected(source: Path) -> list[Path]:
+    """The files that an import copies. Raises ModelNotFound (no weights there), ModelCorrupt (a refused file)."""
+    chosen = list(_chosen(source))
+    _kind(chosen)
+    return chosen
 
 
 def _chosen(source: Path) -> Iterator[Path]:

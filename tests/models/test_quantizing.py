@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from assistant import activation, engines, leases, observability, quantizing
+from assistant import activation, engines, jobs, leases, observability, quantizing, tasks
 from assistant.audit.models import AuditEvent
 from assistant.errors import Conflict, Invalid
 from assistant.models import JobState, ModelJob
@@ -149,43 +149,43 @@ def test_the_command_measures_on_the_administrators_own_text(store, tmp_path):
 @pytest.mark.django_db(transaction=True)
 def test_a_job_is_done_once_and_shows_how_far_it_is(store, monkeypatch):
     seen = []
-    monkeypatch.setattr(quantizing, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(jobs, "TELL_SECONDS", 0.0)
     renew = leases.renew
 
     def looking(job, *, seconds):
         renew(job, seconds=seconds)
         row = ModelJob.objects.get()
         seen.append((row.state, row.stage, row.progress))
-        quantizing.carry_out(job.pk)  # another worker got the same message: it leaves quietly
+        tasks.work(job.pk)  # another worker got the same message: it leaves quietly
 
     monkeypatch.setattr(leases, "renew", looking)
     job = quantizing.begin(name="tiny", recipe="int8", allowed=LENIENT)
     with pytest.raises(Conflict, match="being made"):
         quantizing.begin(name="tiny", recipe="int8", allowed=LENIENT)
-    quantizing.carry_out(job.pk)
+    tasks.work(job.pk)
     job.refresh_from_db()
     assert (job.state, job.problem, job.progress, job.attempt) == (JobState.DONE, "", 100, 1)
     assert {stage for _, stage, _ in seen} >= {"writing"}
     assert store.manifest("tiny-int8").gate.passed
-    quantizing.carry_out(job.pk)
+    tasks.work(job.pk)
     assert ModelJob.objects.get().attempt == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_job_that_fails_says_why_and_one_that_is_lost_is_given_up(store):
     job = quantizing.begin(name="tiny", recipe="nf4", allowed=STRICT)
-    quantizing.carry_out(job.pk)
+    tasks.work(job.pk)
     job.refresh_from_db()
     assert job.state == JobState.REFUSED
     assert "loses too much" in job.problem
     lost = quantizing.begin(name="tiny", recipe="nf4", allowed=STRICT)
-    ModelJob.objects.filter(pk=lost.pk).update(state=JobState.RUNNING, attempt=quantizing.LAST_ATTEMPT)
-    assert quantizing.resend() == 1
-    quantizing.carry_out(lost.pk)
+    ModelJob.objects.filter(pk=lost.pk).update(state=JobState.RUNNING, attempt=jobs.LAST_ATTEMPT)
+    assert jobs.resend() == 1
+    tasks.work(lost.pk)
     lost.refresh_from_db()
     assert lost.state == JobState.FAILED
     assert "too little memory" in lost.problem
-    assert quantizing.resend() == 0
+    assert jobs.resend() == 0
 
 
 @pytest.mark.django_db

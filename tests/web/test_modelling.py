@@ -1,8 +1,10 @@
-"""The models page makes smaller copies and removes models: what administrators ask for, and what workers make of it."""
+"""The models page imports, makes smaller copies, removes: what administrators ask for, and what workers make of it."""
+
+import shutil
 
 import pytest
 
-from assistant import activation, quantizing
+from assistant import activation, jobs, leases, tasks
 from assistant.audit.models import AuditEvent
 from assistant.models import JobState, ModelJob
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
@@ -32,7 +34,7 @@ def test_a_copy_is_asked_for_followed_and_installed_with_what_it_lost(page, stor
     assert "data-busy" in waiting
     assert "A worker takes it up as soon as it is free." in waiting
     job = ModelJob.objects.get()
-    quantizing.carry_out(job.pk)
+    tasks.work(job.pk)
     done = page()
     assert "data-busy" not in done
     assert "It passed its measurement and can be let answer." in done
@@ -45,7 +47,7 @@ def test_a_copy_is_asked_for_followed_and_installed_with_what_it_lost(page, stor
 def test_past_the_limits_the_page_says_what_was_measured(page, store, settings):  # noqa: F811
     settings.MAX_PERPLEXITY_LOSS, settings.MIN_AGREEMENT = 0.0, 1.0
     page("quantize/", name="tiny", recipe="nf4")
-    quantizing.carry_out(ModelJob.objects.get().pk)
+    tasks.work(ModelJob.objects.get().pk)
     told = page()
     assert "refused: it loses too much" in told
     assert "tiny-nf4 loses too much: perplexity" in told
@@ -56,24 +58,24 @@ def test_a_copy_that_is_stopped_is_not_made(page, store):  # noqa: F811
     page("quantize/", name="tiny", recipe="int8")
     job = ModelJob.objects.get()
     assert "Stopped." in page(f"jobs/{job.pk}/stop/")
-    quantizing.carry_out(job.pk)  # the message that was on its way
-    assert "It was stopped." in page()
+    tasks.work(job.pk)  # the message that was on its way
+    assert "stopped" in page()
     assert store.names() == ["tiny"]
 
 
 def test_a_worker_finds_out_that_its_job_was_stopped(page, store, monkeypatch):  # noqa: F811
     page("quantize/", name="tiny", recipe="int8")
     job = ModelJob.objects.get()
-    renewed = quantizing.leases.renew
+    renewed = leases.renew
 
     def stopped(*given, **named):
-        ModelJob.objects.filter(state=JobState.RUNNING).exists() and quantizing.stop(job.pk)
+        ModelJob.objects.filter(state=JobState.RUNNING).exists() and jobs.stop(job.pk)
         return renewed(*given, **named)
 
-    monkeypatch.setattr(quantizing.leases, "renew", stopped)
-    quantizing.carry_out(job.pk)
+    monkeypatch.setattr(leases, "renew", stopped)
+    tasks.work(job.pk)
     job.refresh_from_db()
-    assert (job.state, job.problem) == (JobState.FAILED, "It was stopped.")
+    assert (job.state, job.problem) == (JobState.CANCELLED, "")
     assert store.names() == ["tiny"]
     assert not list(store.root.glob(".*"))
 
@@ -90,9 +92,97 @@ def test_a_model_is_removed_unless_it_answers_or_is_being_copied(page, store):  
     assert "This model answers now." in page("remove/", name="tiny")
     activation.deactivate()
     page("quantize/", name="tiny", recipe="int8")
-    assert "A quantized copy of this model is being made." in page("remove/", name="tiny")
+    assert "Work on this model goes on." in page("remove/", name="tiny")
     page(f"jobs/{ModelJob.objects.get().pk}/stop/")
     assert "“tiny” was removed from this machine." in page("remove/", name="tiny")
     assert store.names() == []
     changes = AuditEvent.objects.filter(action="model.changed").order_by("seq")
     assert changes.last().detail["change"] == "removed"
+
+
+@pytest.fixture
+def drop(settings, tmp_path, qwen2_folder):  # noqa: F811
+    """The drop folder, with the folder of a model in it."""
+    settings.MODELS_DROP_DIR = tmp_path / "incoming"
+    shutil.copytree(qwen2_folder, settings.MODELS_DROP_DIR / "laid")
+    (settings.MODELS_DROP_DIR / "laid" / "README.md").write_text("---\nlicense: apache-2.0\n---\nA model.")
+    return settings.MODELS_DROP_DIR
+
+
+def test_what_lies_in_the_drop_folder_is_imported_and_followed(page, drop, store, people):  # noqa: F811
+    shown = page()
+    assert 'value="laid"' in shown
+    assert 'value="apache-2.0"' in shown
+    told = page("import/", entry="laid", name="brought", licence="Apache-2.0", revision="r1")
+    assert "“brought” is being imported." in told
+    assert "data-busy" in told
+    job = ModelJob.objects.get()
+    tasks.work(job.pk)
+    done = page()
+    assert "data-busy" not in done
+    assert "Every file is on record." in done
+    manifest = store.verify("brought")
+    person = f"user:{people.administrator.pk}"
+    assert (manifest.licence, manifest.revision, manifest.imported_by) == ("Apache-2.0", "r1", person)
+    event = AuditEvent.objects.get(action="model.changed")
+    assert (event.outcome, event.actor, event.detail["change"]) == ("success", person, "imported")
+    assert event.detail["digest"] == manifest.digest
+    assert (drop / "laid").is_dir()
+    page("import/", entry="laid", name="brought", licence="Apache-2.0")
+    assert "A model of that name is installed already. Remove it first." in page(
+        "import/", entry="laid", name="brought", licence="Apache-2.0"
+    )
+
+
+def test_what_can_run_code_is_shown_with_its_reason_and_not_imported(page, drop, store):  # noqa: F811
+    (drop / "laid" / "weights.bin").write_bytes(b"pickle")
+    shown = page()
+    assert "cannot be imported" in shown
+    assert "weights.bin is a kind of file that can run code when it is loaded" in shown
+    assert 'name="entry"' not in shown
+    assert "weights.bin is a kind of file" in page("import/", entry="laid", name="brought", licence="MIT")
+    assert not ModelJob.objects.exists()
+
+
+def test_a_model_that_breaks_on_the_way_fails_in_words_and_leaves_nothing(page, drop, store):  # noqa: F811
+    page("import/", entry="laid", name="brought", licence="MIT")
+    (drop / "laid" / "tokenizer.json").write_text("{")
+    tasks.work(ModelJob.objects.get().pk)
+    assert "tokenizer.json is not JSON" in page()
+    assert store.names() == ["tiny"]
+    assert not list(store.root.glob(".*"))
+    event = AuditEvent.objects.get(action="model.changed")
+    assert (event.outcome, event.target_id) == ("failed", "brought")
+
+
+def test_an_import_that_is_stopped_leaves_nothing(page, drop, store, monkeypatch):  # noqa: F811
+    page("import/", entry="laid", name="brought", licence="MIT")
+    renewed = leases.renew
+
+    def stopped(job, **named):
+        jobs.open_jobs().filter(pk=job.pk).exists() and jobs.stop(job.pk)
+        return renewed(job, **named)
+
+    monkeypatch.setattr(leases, "renew", stopped)
+    tasks.work(ModelJob.objects.get().pk)
+    assert ModelJob.objects.get().state == JobState.CANCELLED
+    assert store.names() == ["tiny"]
+    assert not list(store.root.glob(".*"))
+    assert not AuditEvent.objects.filter(action="model.changed").exists()
+
+
+@pytest.mark.parametrize("entry", ["../models/tiny", "laid/..", "", "absent", ".hidden", "linked"])
+def test_only_what_is_listed_can_be_imported(page, drop, store, entry):  # noqa: F811
+    (drop / ".hidden").mkdir()
+    (drop / "linked").symlink_to(store.folder("tiny"))
+    page("import/", entry=entry, name="brought", licence="MIT")
+    assert not ModelJob.objects.exists()
+
+
+def test_a_licence_is_asked_for_and_a_name_is_taken_once(page, drop):
+    assert "Name the licence" in page("import/", entry="laid", name="brought", licence=" ")
+    page("import/", entry="laid", name="brought", licence="MIT")
+    assert "A model of that name is being imported already." in page(
+        "import/", entry="laid", name="brought", licence="MIT"
+    )
+    assert ModelJob.objects.count() == 1

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from assistant import activation, egress, engines, installing, observability, quantizing
-from assistant.audit import services as audit
+from assistant import activation, egress, engines, importing, installing, observability, quantizing
 from assistant.chat.evaluation import People
 from assistant.errors import AssistantError
 from assistant.quality import files, gate, workbench
@@ -162,15 +161,7 @@ class Command(BaseCommand):
             self.stdout.write(f"    {manifest.recipe}: {words}")
 
     def _import(self, options: dict[str, Any]) -> None:
-        manifest = engines.store().import_path(
-            options["path"],
-            name=options["name"],
-            licence=options["licence"],
-            revision=options["revision"],
-            imported_by="command",
-        )
-        self._record("imported", manifest)
-        self._line(manifest)
+        self._line(importing.take_in(options["path"], options["name"], options["licence"], options["revision"]))
 
     def _verify(self, options: dict[str, Any]) -> None:
         manifest = engines.store().verify(options["name"])
@@ -369,11 +360,3 @@ class Command(BaseCommand):
     def _remove(self, options: dict[str, Any]) -> None:
         activation.remove(options["name"])
         self.stdout.write(f"{options['name']} removed.")
-
-    @staticmethod
-    def _record(change: str, manifest: Manifest) -> None:
-        audit.record(
-            action="model.changed",
-            target=("model", manifest.name),
-            detail={"change": change, "digest": manifest.digest, "size": manifest.size, "licence": manifest.licence},
-        )

@@ -173,7 +173,6 @@ for _name in (
     "scope_words",
     "listed",
     "model_state",
-    "job_state",
     "duration",
 ):
     register.filter(_name, getattr(wording, _name))

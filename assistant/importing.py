@@ -1,0 +1,129 @@
+"""Models that an administrator laid into the drop folder: what lies there, and bringing one in.
+
+Knows the drop folder, the store, the audit log and the jobs that the models page starts. A folder of a model, a bundle
+that `models pull --bundle` wrote, or a GGUF file; what is there is copied, and left to whoever put it there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from assistant import engines, jobs, observability
+from assistant.audit import services as audit
+from assistant.errors import Conflict, Invalid, NotFound
+from assistant.guardrails import sanitize
+from assistant.models import JobKind, ModelJob
+from inference.errors import InferenceError
+from inference.store import Manifest, pulling, selected
+
+MOST_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """One thing in the drop folder. `size` in bytes of what would be imported; `problem`: why it cannot be."""
+
+    entry: str
+    size: int = 0
+    files: int = 0
+    name: str = ""  # that it may have here
+    licence: str = ""  # that its card names
+    problem: str = ""
+
+
+def folder() -> Path:
+    return Path(settings.MODELS_DROP_DIR)
+
+
+def dropped() -> list[Dropped]:
+    """What lies there, by name; the folder is made when it is not there. Reads no weights, only names, sizes and the
+    head of a model card."""
+    try:
+        folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        return [_look(path) for path in islice(_entries(), MOST_SHOWN)]
+    except OSError as error:
+        return [Dropped(folder().name, problem=f"The folder cannot be read: {error.strerror}.")]
+
+
+def _entries() -> Iterator[Path]:
+    """Nothing hidden, no links: those might lead anywhere. The first part of a GGUF file stands for all."""
+    if not folder().is_dir():
+        return
+    for path in sorted(folder().iterdir()):
+        if path.name.startswith(".") or path.is_symlink():
+            continue
+        if path.is_dir() or (path.suffix.lower() == ".gguf" and "-of-" not in path.stem) or "-00001-of-" in path.stem:
+            yield path
+
+
+def _look(path: Path) -> Dropped:
+    try:
+        chosen = selected(path)
+        size = sum(each.stat().st_size for each in chosen)
+        licence = pulling.licence_of(path) if path.is_dir() else ""
+    except (InferenceError, OSError) as error:
+        return Dropped(path.name, problem=f"{error} {getattr(error, 'hint', '')}".strip())
+    stem = path.name if path.is_dir() else path.stem.partition("-00001-of-")[0]
+    return Dropped(path.name, size, len(chosen), sanitize.title(stem.replace(" ", "-"), limit=100), licence)
+
+
+def begin(*, entry: str, name: str, licence: str, revision: str = "") -> ModelJob:
+    """A job for a worker. Raises NotFound (nothing of that name lies there), Invalid, Conflict, FileExistsError,
+    inference.errors.InferenceError (what lies there cannot be imported)."""
+    path = _path(entry)
+    name, licence, revision = name.strip(), licence.strip(), revision.strip()
+    for field, value in (("licence", licence), ("revision", revision)):
+        if len(value) > 100 or (field == "licence" and not value):
+            words = "Name the licence as the model's page does." if not value else "Use at most 100 characters."
+            raise Invalid(words, fields={field: [words]})
+    engines.store().check_free(name)
+    needed = sum(each.stat().st_size for each in selected(path))
+    Path(settings.MODELS_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.MODELS_DIR).free
+    if free < needed:
+        raise Conflict(
+            f"{free / 2**30:.1f} GiB are free where the models lie; {needed / 2**30:.1f} GiB are needed.",
+            code="disk_full",
+        )
+    return jobs.start(JobKind.IMPORT, target=name, name=entry, licence=licence, revision=revision)
+
+
+def _path(entry: str) -> Path:
+    """Only what is listed: a name is no path. Raises NotFound."""
+    for path in _entries():
+        if path.name == entry:
+            return path
+    raise NotFound
+
+
+def work(job: ModelJob, told: jobs.Told) -> dict[str, Any]:
+    """Do such a job. Raises NotFound (it was taken away meanwhile), FileExistsError, InferenceError."""
+    return {"digest": take_in(_path(job.name), job.target, job.licence, job.revision, told=told).digest}
+
+
+def take_in(path: Path, name: str, licence: str, revision: str = "", *, told: jobs.Told | None = None) -> Manifest:
+    """Copy a model into the store, checked, on record. Raises FileExistsError, InferenceError."""
+    actor = observability.current().actor
+    try:
+        manifest = engines.store().import_path(
+            path,
+            name=name,
+            licence=licence,
+            revision=revision,
+            imported_by=actor if actor.startswith("user:") else "command",
+            told=told or (lambda stage, done, total: None),
+        )
+    except InferenceError:
+        detail = {"change": "imported", "licence": licence}
+        audit.record(action="model.changed", outcome="failed", target=("model", name), detail=detail)
+        raise
+    facts = {"digest": manifest.digest, "size": manifest.size, "licence": licence}
+    audit.record(action="model.changed", target=("model", manifest.name), detail={"change": "imported", **facts})
+    return manifest
