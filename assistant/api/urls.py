@@ -22,19 +22,19 @@ from . import (
 )
 
 v1: list[URLPattern | URLResolver] = [path("schema/", SpectacularAPIView.as_view(), name="schema")]
-for _room in (
+for _room in (  # looked through in this order with every call: what is called most stands in front
+    search,
+    chat,
+    documents,
+    collections,
+    pages,
     accounts,
     audit,
-    chat,
-    collections,
-    documents,
     holds,
-    pages,
     permits,
     privacy,
     quality,
     reviewing,
-    search,
 ):
     v1 += _room.urlpatterns
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import io
+import json
 import re
 import uuid
 
 import pytest
 from django.test import Client
+from rest_framework.renderers import JSONRenderer
 from rest_framework.test import APIClient
 
+from assistant.api.search import ResultsSerializer
 from assistant.audit.models import AuditEvent
 from assistant.documents import ingestion, services
 from assistant.documents.models import Collection, Document, DocumentVersion, Status
+from assistant.documents.services import SearchResult
 from tests.documents.conftest import (  # noqa: F401  (fixtures)
     POLICY,
     ROADMAP,
@@ -251,6 +256,19 @@ def test_search_answers_with_what_may_be_read(clients, world, searcher, answers_
     assert clients["employee"].post(f"{API}search/", {"query": " "}).status_code == 400
     assert clients["employee"].post(f"{API}search/", {"query": "x", "limit": 0}).status_code == 400
     assert clients["nobody"].post(f"{API}search/", body).status_code == 401
+
+
+def test_a_search_result_is_what_the_schema_says_of_it(clients, monkeypatch):
+    """The view writes rows itself: a field more, less or of another kind would leave the documented shape."""
+    kinds = {"document": str(uuid.uuid4()), "page": 2, "version": 3, "chunk": 4, "char_start": 5, "char_end": 90}
+    kinds |= {"score": 0.25, "headings": ("Trips", "Flights"), "suspicious": True}
+    names = [field.name for field in dataclasses.fields(SearchResult)]
+    result = SearchResult(**{name: kinds.get(name, f"a-{name}") for name in names})
+    monkeypatch.setattr("assistant.documents.services.search", lambda **asked: [result, result])
+    found = clients["employee"].post(f"{API}search/", {"query": "flights"})
+    expected = json.loads(JSONRenderer().render(ResultsSerializer({"results": [result, result]}).data))
+    assert found.json() == expected
+    assert [list(row) for row in found.json()["results"]] == [list(row) for row in expected["results"]]
 
 
 def test_search_without_a_worker_is_a_503_that_says_when_to_try_again(clients, world, monkeypatch):  # noqa: F811
