@@ -20,8 +20,8 @@ from inference.engines.decoding import THINK_CLOSE, THINK_OPEN
 from inference.engines.llama import LlamaModel, LlamaRunner
 from inference.engines.lookup import MOST
 from inference.engines.transcript import plain
-from inference.errors import EngineUnavailable, ModelCorrupt, OutOfMemory
-from inference.store import GgufHeader, gguf_weights, read_header
+from inference.errors import EngineUnavailable, ModelCorrupt, ModelNotFound, OutOfMemory
+from inference.store import GgufHeader, adapted_architecture, gguf_weights, read_header
 
 HEADROOM = 1.1  # weights are read into memory as they are; some are put into another order
 _WORK_BYTES = 2**28  # what a step needs beside weights and cache
@@ -62,6 +62,24 @@ def inspect(folder: Path) -> tuple[GgufHeader, int]:
     return read_header(parts[0]), sum(part.stat().st_size for part in parts)
 
 
+def check_adapter(path: Path, header: GgufHeader) -> None:
+    """Whether a file is a LoRA adapter for models of this architecture. Raises ModelNotFound, ModelCorrupt."""
+    if path.is_dir() or path.suffix.lower() == ".safetensors":
+        raise ModelCorrupt(
+            f"{path.name} is an adapter for safetensors models; llama.cpp takes adapters as GGUF.",
+            file=path.name,
+            hint="Convert it (llama.cpp's convert_lora_to_gguf.py), or merge it into the model and convert that.",
+        )
+    if not path.is_file():
+        raise ModelNotFound(f"There is no adapter at {path}.", hint="Name a GGUF file.")
+    if (found := adapted_architecture(path)) != header.architecture:
+        raise ModelCorrupt(
+            f"{path.name} belongs to a model of the kind {found or 'unknown'}, not {header.architecture}.",
+            file=path.name,
+            hint="Take the adapter that was trained on this model.",
+        )
+
+
 class GgufEngine(BatchingEngine):
     """Streams answers of a GGUF model to many threads at once. `close` ends the thread and frees the model."""
 
@@ -74,8 +92,10 @@ class GgufEngine(BatchingEngine):
         template_sha256: str | None = None,
         options: BatchOptions | None = None,
         free: int | None = None,
+        adapter: Path | None = None,
     ) -> None:
-        """Load the model in `folder`. `template_sha256` pins its chat template, `free` is memory it may take.
+        """Load the model in `folder`. `template_sha256` pins its chat template, `free` is memory it may take, `adapter`
+        a GGUF file with a LoRA adapter to put on top.
 
         Raises EngineUnavailable (llama.cpp is not installed), ModelNotFound, ModelCorrupt, OutOfMemory.
         """
@@ -90,7 +110,9 @@ class GgufEngine(BatchingEngine):
         memory = int(psutil.virtual_memory().available) if free is None else free
         rows = options.rows if options else _ROWS
         planned = plan(header, weight_bytes=size, free=memory, rows=rows)
-        model = LlamaModel(path)
+        if adapter is not None:
+            check_adapter(adapter, header)
+        model = LlamaModel(path, adapter)
         options = options or planned.options
         if model.recurrent:  # their state cannot be cut back to an earlier token
             options = BatchOptions(options.rows, options.prefill_tokens, options.cache_bytes, 0, 0)

@@ -72,8 +72,8 @@ def _listener(lib: Any) -> Any:
 class LlamaModel:
     """Weights and vocabulary of one GGUF file. Safe to use from several threads; `close` frees them."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises EngineUnavailable, ModelCorrupt (llama.cpp refuses the file)."""
+    def __init__(self, path: Path, adapter: Path | None = None) -> None:
+        """`adapter` is a GGUF file too. Raises EngineUnavailable, ModelCorrupt (llama.cpp refuses a file)."""
         self._lib = library()
         self._lock = threading.RLock()
         self._pieces: dict[int, bytes] = {}
@@ -99,12 +99,26 @@ class LlamaModel:
         if lib.llama_model_has_encoder(handle) or lib.llama_model_is_diffusion(handle):
             self.close()
             raise ModelCorrupt(f"{path.name} is no causal language model.", file=path.name, hint="Choose another.")
+        self.adapter = self._adapted(adapter) if adapter else None
 
     @property
     def handle(self) -> Any:
         if not self._handle:
             raise EngineUnavailable("The model was unloaded.", hint="Ask again; the active model answers.")
         return self._handle
+
+    def _adapted(self, path: Path) -> Any:
+        """A LoRA adapter's weights; they are freed with the model."""
+        _said.clear()
+        found = self._lib.llama_adapter_lora_init(self._handle, str(path).encode())
+        if not found:
+            self.close()
+            raise ModelCorrupt(
+                f"llama.cpp cannot load the adapter {path.name}: {'; '.join(_said) or 'no reason given'}",
+                file=path.name,
+                hint="Take the adapter that was trained on this model.",
+            )
+        return found
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text; the names of special tokens in it become those tokens, as in the other engines."""
@@ -243,6 +257,11 @@ class LlamaRunner:
                 f"There is no memory for {cells} tokens: {'; '.join(_said) or 'llama.cpp gave no reason'}",
                 hint="Free memory or choose a smaller model.",
             )
+        if model.adapter and self._lib.llama_set_adapters_lora(
+            self._context, (self._lib.llama_adapter_lora_p_ctypes * 1)(model.adapter), 1, (ctypes.c_float * 1)(1.0)
+        ):
+            self._lib.llama_free(self._context)
+            raise EngineUnavailable("llama.cpp does not take the adapter.", hint="Load the model without it.")
         self._size = int(parameters.n_batch)
         self._batch = self._lib.llama_batch_init(self._size, 0, 1)
         self.cache = SequenceCache(self._lib, self._context, rows=rows, cells=cells, token_bytes=token_bytes)

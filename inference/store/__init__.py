@@ -1,7 +1,7 @@
 """Models on disk: what may be imported, and how each file is checked before it is loaded."""
 
 from .gates import Gate, Limits
-from .gguf import GgufHeader, read_header
+from .gguf import GgufHeader, adapted_architecture, read_header
 from .manifest import FileEntry, Manifest
 from .store import ModelStore, gguf_weights, selected
 
@@ -12,6 +12,7 @@ __all__ = [
     "Limits",
     "Manifest",
     "ModelStore",
+    "adapted_architecture",
     "gguf_weights",
     "read_header",
     "selected",

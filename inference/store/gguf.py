@@ -12,14 +12,15 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from inference.errors import ModelCorrupt
 
+Described = TypeVar("Described")
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -80,11 +81,21 @@ class GgufHeader:
 
 def read_header(path: Path, *, name: str = "") -> GgufHeader:
     """Raises ModelCorrupt, which names the file (as `name`, if given)."""
-    name = name or path.name
+    return _read(path, name or path.name, _described)
+
+
+def adapted_architecture(path: Path) -> str:
+    """The architecture that a LoRA adapter in a GGUF file belongs to. Raises ModelCorrupt."""
+    return _read(path, path.name, _adapted)
+
+
+def _read(
+    path: Path, name: str, describe: Callable[[dict[str, Any], list[tuple[str, int, int]]], Described]
+) -> Described:
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
-            return _Head(file, size).read()
+            return describe(*_Head(file, size).read())
     except _Refused as reason:
         raise ModelCorrupt(
             f"{name} is not a GGUF file that can be used: {reason}",
@@ -155,7 +166,8 @@ class _Head:
         self._at = 0
         self._limit = min(size, _HEAD_BYTES)
 
-    def read(self) -> GgufHeader:
+    def read(self) -> tuple[dict[str, Any], list[tuple[str, int, int]]]:
+        """(values by key, kind, weights and bytes of every tensor)."""
         if self._bytes(4) != MAGIC:
             raise _Refused("it does not begin with GGUF")
         (version,) = self._unpack("I")
@@ -172,7 +184,7 @@ class _Head:
                 raise _Refused(f"the key {key!r} stands there twice")
             (kind,) = self._unpack("I")
             found[key] = self._value(kind)
-        return _described(found, self._tensors(tensors, found))
+        return found, self._tensors(tensors, found)
 
     def _tensors(self, count: int, keys: dict[str, Any]) -> list[tuple[str, int, int]]:
         """(kind, weights, bytes) of every tensor, all of them within the file."""
@@ -323,6 +335,13 @@ def _described(keys: dict[str, Any], tensors: list[tuple[str, int, int]]) -> Ggu
         chat_template=template,
         **weights,
     )
+
+
+def _adapted(keys: dict[str, Any], tensors: list[tuple[str, int, int]]) -> str:
+    kind = keys.get("general.type"), keys.get("adapter.type")
+    if kind != ("adapter", "lora") or not tensors:
+        raise _Refused(f"it holds no LoRA adapter but {keys.get('general.type', 'a model')!r}")
+    return str(keys.get("general.architecture", ""))
 
 
 def _per_layer(value: Any, layers: int) -> tuple[int, ...]:

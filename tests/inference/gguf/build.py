@@ -48,6 +48,28 @@ def write(folder: Path, target: Path, *, kind: str = "F32", template: str | None
     return target
 
 
+def write_adapter(target: Path, lora, *, layers: int, alpha: float, architecture: str = "qwen2") -> Path:
+    """A LoRA adapter: `lora` maps a module's name to (A (rank, in), B (out, rank))."""
+    from gguf import GGUFWriter, get_tensor_name_map
+    from gguf.constants import MODEL_ARCH
+
+    writer = GGUFWriter(target, architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", alpha)
+    names = get_tensor_name_map(MODEL_ARCH[architecture.upper()], layers)
+    for module, pair in lora.items():
+        found = names.get_name(f"{module}.weight", try_suffixes=(".weight",))
+        assert found is not None
+        for part, tensor in zip(("lora_a", "lora_b"), pair, strict=True):
+            writer.add_tensor(f"{found}.{part}", tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target
+
+
 def _add_tokenizer(writer, folder: Path, size: int, token_type, template: str | None) -> None:
     body = json.loads((folder / "tokenizer.json").read_text())
     words = {index: word for word, index in body["model"]["vocab"].items()}
