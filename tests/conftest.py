@@ -127,6 +127,20 @@ def _no_keys_of_other_tests() -> Iterator[None]:
     ring.forget()
 
 
+@pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The product's clock starts at noon of today and goes on from there: no day, week or year ends in mid-test.
+
+    For tests that speak of days. Ask for it first: what was made before keeps the real time.
+    """
+    from django.utils import timezone
+
+    real = timezone.now
+    today = timezone.localtime()
+    ahead = today.replace(hour=12, minute=0, second=0, microsecond=0) - today
+    monkeypatch.setattr(timezone, "now", lambda: real() + ahead)
+
+
 @dataclass(frozen=True)
 class People:
     """The personas of every permission test. `outsider` is an employee without team or grant."""

@@ -22,6 +22,7 @@ from tests.chat.engines import SlowModel
 from tests.chat.library import asked
 from tests.chat.live import server, worker  # noqa: F401
 
+SAYS_NOTHING = {"status", "heartbeat"}  # told at any moment, when there is a place in the queue or long silence
 GERMANY = "What is the meal allowance in Germany?"
 
 
@@ -153,7 +154,7 @@ def test_reader_who_loses_access_in_mid_answer_gets_no_more_text(speaking, compa
     model.release.set()
     reader.join(60)
     late.join(60)
-    assert [event["event"] for event in reader.seen[before:]] == ["done"]
+    assert [event["event"] for event in reader.seen[before:] if event["event"] not in SAYS_NOTHING] == ["done"]
     for seen in (reader.seen[before:], late.seen):
         assert "28 euros" not in json.dumps(seen)
     assert reader.seen[-1]["data"]["reason"] == "sources_changed"

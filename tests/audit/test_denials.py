@@ -220,6 +220,7 @@ def test_without_redis_each_process_counts_for_itself(people, monkeypatch):
     assert recorded()[-1].detail["count"] == 5
 
 
+@pytest.mark.usefixtures("noon")
 def test_the_week_counts_denials_and_not_their_events(people, minute_over):
     api = Api(people.employee)
     for _ in range(10):

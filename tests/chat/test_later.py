@@ -14,6 +14,8 @@ from assistant.documents.models import Document, DocumentVersion, Status
 
 from .library import asked
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 GERMANY = "What is the meal allowance in Germany?"
 ALLOWANCE = "28 euros"
 

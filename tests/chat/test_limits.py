@@ -17,6 +17,8 @@ from assistant.chat.models import Answer, AnswerStatus, DailyQuestions
 
 from .live import server, worker  # noqa: F401  (fixtures)
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 GERMANY = "What is the meal allowance in Germany?"
 
 

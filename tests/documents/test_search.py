@@ -70,6 +70,7 @@ def test_grant_revoke_team_restrict_move_and_delete_hold_for_the_next_search(wor
     assert found(searcher, outsider) == set()
 
 
+@pytest.mark.usefixtures("noon")
 def test_documents_out_of_date_do_not_speak_for_today(world, library, searcher):
     boss, employee = world.people.administrator, world.people.employee
     today = timezone.localdate()

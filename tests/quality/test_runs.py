@@ -210,6 +210,7 @@ def test_the_schedule_begins_a_run_when_its_time_has_come(golden, people, monkey
     assert events("setting.changed")[0].detail["every"] == "never"
 
 
+@pytest.mark.usefixtures("noon")
 def test_an_alarm_is_told_wherever_an_operator_looks(golden, company, people, client):
     grant(company.hr.scopes.get(key=""), people.outsider)
     assert client.get("/readyz").json()["warnings"] == []

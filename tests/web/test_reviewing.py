@@ -53,6 +53,7 @@ def test_who_saw_a_document_and_what_a_person_saw(as_person, people, library):
     assert people.employee.email not in auditor.get(f"/audit/sights/?document={library.minutes.pk}").content.decode()
 
 
+@pytest.mark.usefixtures("noon")
 def test_the_week_counts_what_happened_and_stays_in_the_address(as_person, people, asked):
     auditor = as_person(people.auditor)
     assert '<th scope="row">Questions asked</th><td>1</td><td>0</td>' in auditor.get("/audit/digest/").content.decode()
