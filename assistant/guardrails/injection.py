@@ -77,7 +77,7 @@ def rules_score(text: str) -> float:
 
 
 def classifier_score(text: str) -> float:
-    """The classifier's part, by its likeliest window: 0.5 where 0.5 % of honest passages reach, 0.7 where 0.1 % do."""
+    """The classifier's part, by its likeliest window: 0.5 where 0.1 % of honest passages reach, and 0.5 % of mails."""
     model = classifier()
     logit = max((model.logit(window) for window in windows(text)), default=model.facts.bias)
     banner, downrank = model.facts.banner, model.facts.downrank
@@ -88,7 +88,7 @@ def classifier_score(text: str) -> float:
 
 def planted_score(text: str, *, embed: planted.Embed | None = None) -> float:
     """The part of a sentence that does not belong here; a text without a context to stand out from has none."""
-    return _highest(planted.suspects(text, embed=embed), embed)
+    return _highest(text, planted.suspects(text, embed=embed), embed)
 
 
 def score(text: str, *, embed: planted.Embed | None = None) -> float:
@@ -103,7 +103,7 @@ def score(text: str, *, embed: planted.Embed | None = None) -> float:
 def scores(texts: Sequence[str], *, embed: planted.Embed | None = None) -> NDArray[np.float32]:
     """`score` of each text, shape (len(texts),). What has to be embedded for all of them is embedded in one call."""
     out_of_place = planted.suspects_of([text[: sanitize.PASSAGE_LIMIT] for text in texts], embed=embed)
-    found = [_joined(text, _highest(some, embed)) for text, some in zip(texts, out_of_place, strict=True)]
+    found = [_joined(text, _highest(text, some, embed)) for text, some in zip(texts, out_of_place, strict=True)]
     return np.array(found, np.float32)
 
 
@@ -121,8 +121,8 @@ def _joined(text: str, by_place: float) -> float:
     return 1.0 - (1.0 - by_rules) * (1.0 - 0.75 * support)
 
 
-def _highest(found: list[planted.Suspect], embed: planted.Embed | None) -> float:
-    return _level(found[0].logit, embed) if found else 0.0
+def _highest(text: str, found: list[planted.Suspect], embed: planted.Embed | None) -> float:
+    return planted.level(found[0].logit, planted.packaged().levels(text, closer=embed is not None)) if found else 0.0
 
 
 def without_suspects(text: str, *, embed: planted.Embed | None = None) -> str:
@@ -130,15 +130,11 @@ def without_suspects(text: str, *, embed: planted.Embed | None = None) -> str:
 
     Same length: characters keep their places, so that what is quoted from the rest can still be found on its page.
     """
-    found = [(one.start, one.end) for one in planted.suspects(text, embed=embed) if _level(one.logit, embed) >= 0.5]
+    banner, _ = planted.packaged().levels(text, closer=embed is not None)
+    found = [(one.start, one.end) for one in planted.suspects(text, embed=embed) if one.logit >= banner]
     chars = list(text)
     for start, end in planted.spans(text):
         part = text[start:end]
         if (start, end) in found or rules_score(part) >= THRESHOLD_BANNER or classifier_score(part) >= THRESHOLD_BANNER:
             chars[start:end] = [char if char == "\n" else " " for char in part]
     return "".join(chars)
-
-
-def _level(logit: float, embed: planted.Embed | None) -> float:
-    model = planted.packaged()
-    return planted.level(logit, model.coarse_levels if embed is None else model.fine_levels)

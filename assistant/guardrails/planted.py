@@ -15,13 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.text import CJK, sentences, tokenize
+from retrieval.text import CJK, cjk_share, sentences, tokenize
 
 from .features import SIZE, features
 from .sanitize import shadow
@@ -34,12 +35,15 @@ LEAST_SENTENCES = 3
 MOST_SENTENCES = 60  # of one passage
 LONGEST = 600  # characters of what is taken for one sentence
 REST = 600  # characters of the other sentences: embedding is what costs here
+CHINESE = 0.3  # share of CJK letters from which a passage counts as Chinese
 CANDIDATES = 5  # sentences of a passage whose meaning is looked at
 _LEAST_LETTERS = 4
 
 _WORD = re.compile(rf"[a-z]+(?:'[a-z]+)?|[0-9]+|[{CJK}]+|[?!:#<>`\"“”？！：]")
 _CJK_CHARACTER = re.compile(f"[{CJK}]")
 _QUESTION = re.compile(r"[?？]\s*[\"'”’)」』]*$")
+_LEAST_BARS = 2  # of a row
+_LINE = re.compile(r"[^\s][^\n]*")  # a line without the white space before it
 _TO_ANSWERER = re.compile(
     r"\byour (?:next |whole |final |own )?(?:answer|reply|response|summary|output|message|result|solution|code|"
     r"implementation)s?\b|\b(?:the|this) (?:user|reader|answer|reply|response|summary|output)\b|"
@@ -66,8 +70,15 @@ class Model:
     coarse: tuple[Floats, ...]
     fine: tuple[Floats, ...]
     candidate: float  # coarse logit from which a sentence is looked at again
-    coarse_levels: tuple[float, float]  # logits that 0.4 % and 0.1 % of honest passages reach
+    coarse_levels: tuple[float, float]  # logits that 0.4 % and 0.1 % of honest passages reach at most
     fine_levels: tuple[float, float]
+    chinese_levels: tuple[float, float]  # as `fine_levels`, of passages in Chinese
+
+    def levels(self, text: str, *, closer: bool) -> tuple[float, float]:
+        """Those that hold for suspects of `text`; `closer`: their meaning was looked at."""
+        if not closer:
+            return self.coarse_levels
+        return self.chinese_levels if cjk_share(text) > CHINESE else self.fine_levels
 
 
 @dataclass(slots=True)
@@ -211,7 +222,7 @@ def _look(text: str, model: Model, *, closer: bool) -> _Look:
 
 
 def level(logit: float, levels: tuple[float, float]) -> float:
-    """0..0.8: 0.5 where 0.4 % of honest passages reach, 0.7 where 0.1 % do."""
+    """0..0.8: 0.5 where 0.4 % of honest passages reach, 0.7 where 0.1 % do (see `Model.levels`)."""
     banner, downrank = levels
     if logit < banner:
         return 0.5 * float(np.exp(max(-50.0, logit - banner)))
@@ -254,13 +265,39 @@ def network(rows: Floats, layers: tuple[Floats, ...]) -> Floats:
 
 def spans(text: str) -> list[tuple[int, int]]:
     """Sentences, in pieces of LONGEST characters, without those that say nothing; the first MOST_SENTENCES."""
+    cuts = beside_rows(text)
     found: list[tuple[int, int]] = []
-    for start, end in sentences(text):
-        for at in range(start, end, LONGEST):
-            piece = text[at : min(at + LONGEST, end)]
-            if sum(map(str.isalnum, piece)) >= _LEAST_LETTERS:
-                found.append((at, at + len(piece)))
+    for first, last in sentences(text):
+        inside = [cut for cut in cuts if first < cut < last]
+        for start, end in pairwise([first, *inside, last]):
+            for at in range(start, end, LONGEST):
+                piece = text[at : min(at + LONGEST, end)]
+                if sum(map(str.isalnum, piece)) >= _LEAST_LETTERS:
+                    found.append((at, at + len(piece)))
     return found[:MOST_SENTENCES]
+
+
+def beside_rows(text: str) -> list[int]:
+    """Where, in a line with a row of a table that closes its rows ("| a | b |"), the row ends and other words begin:
+    before it, behind it, or between two rows that stand in one line. Positions in order; none without such a table."""
+    if text.count("|") < 2 * _LEAST_BARS:
+        return []
+    lines = [(match.start(), match[0].rstrip()) for match in _LINE.finditer(text)]
+    lines = [(start, line) for start, line in lines if line.count("|") >= _LEAST_BARS]
+    widths = Counter(line.count("|") for _, line in lines if line[0] == line[-1] == "|")
+    usual, often = max(widths.items(), key=lambda item: item[1], default=(0, 0))
+    if often < 2:
+        return []
+    cuts: list[int] = []
+    for start, line in lines:
+        bars = [start + at for at, mark in enumerate(line) if mark == "|"]
+        if line[0] != "|":
+            cuts.append(bars[0])
+        if line[-1] != "|":
+            cuts.append(bars[-1] + 1)
+        elif len(bars) > usual and widths[len(bars)] < 2:
+            cuts += (bars[usual - 1] + 1, bars[usual])
+    return sorted(cuts)
 
 
 # --- the file: one line of JSON, then one signed byte per hashed word ---
@@ -274,6 +311,7 @@ def save(path: Path, model: Model) -> None:
         "candidate": model.candidate,
         "coarse_levels": model.coarse_levels,
         "fine_levels": model.fine_levels,
+        "chinese_levels": model.chinese_levels,
         "coarse": [_rounded(layer) for layer in model.coarse],
         "fine": [_rounded(layer) for layer in model.fine],
     }
@@ -294,6 +332,7 @@ def load(path: Path) -> Model:
         candidate=facts["candidate"],
         coarse_levels=(facts["coarse_levels"][0], facts["coarse_levels"][1]),
         fine_levels=(facts["fine_levels"][0], facts["fine_levels"][1]),
+        chinese_levels=(facts["chinese_levels"][0], facts["chinese_levels"][1]),
     )
 
 

@@ -35,6 +35,7 @@ from .requests import requests
 
 CANDIDATE = 0.985  # share of honest sentences that are not looked at again
 HIDDEN, EPOCHS, BATCH, RATE = 24, 10, 512, 3e-3
+_NONE = (0.0, 0.0)  # levels before they are set
 _CHARS = (350, 1000)  # of a passage: shorter ones and longer ones
 
 
@@ -204,7 +205,7 @@ def fit(given: list[Sample], embed: Embed, *, sampled: int, dice: random.Random)
             labels += [one.labels[at] for at in chosen]
     fine = fit_network(np.concatenate(finer), np.array(labels))
     whole = fit_words(given)
-    return Model(whole.weights.astype(np.float32), whole.bias, coarse, fine, least, (0.0, 0.0), (0.0, 0.0))
+    return Model(whole.weights.astype(np.float32), whole.bias, coarse, fine, least, _NONE, _NONE, _NONE)
 
 
 def _labels(given: Iterable[Sample]) -> Floats:
@@ -218,6 +219,12 @@ def highest(texts: Iterable[str], model: Model, embed: Embed | None) -> Floats:
     """The most suspect sentence's logit of each passage."""
     found = [planted.suspects(text, model=model, embed=embed) for text in texts]
     return np.array([some[0].logit if some else -20.0 for some in found])
+
+
+def levels_of(logits: Floats) -> tuple[float, float]:
+    """What 0.4 % and 0.1 % of honest passages reach."""
+    banner, downrank = (round(float(np.quantile(logits, share)), 4) for share in (0.996, 0.999))
+    return banner, downrank
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -242,21 +249,21 @@ def main(arguments: list[str] | None = None) -> int:
     dice.shuffle(made)
     model = fit(made, embed, sampled=options.sampled, dice=dice)
     calm = [text for path in options.calibrate for text in read(path, dice, options.most)]
-    levels = []
-    for finder in (None, embed):
-        logits = highest(calm, model, finder)
-        levels.append((round(float(np.quantile(logits, 0.996)), 4), round(float(np.quantile(logits, 0.999)), 4)))
-    model = replace(model, coarse_levels=levels[0], fine_levels=levels[1])
+    chinese = [text for text in calm if cjk_share(text) > planted.CHINESE]
+    others = [text for text in calm if cjk_share(text) <= planted.CHINESE]
+    levels = [levels_of(highest(calm, model, None))]
+    levels += [levels_of(highest(some or calm, model, embed)) for some in (others, chinese)]
+    model = replace(model, coarse_levels=levels[0], fine_levels=levels[1], chinese_levels=levels[2])
     planted.save(options.output, model)
     model = planted.load(options.output)
     hosts = [text for path in options.hosts for text in read(path, dice, options.most)] or calm
-    report = {}
+    report: dict[str, list[float]] = {}
     for kind in sorted({kind for kind, _ in held}):
         texts = [plant(dice.choice(hosts)[:1500], text, dice)[0] for name, text in held if name == kind][:150]
-        report[kind] = [
-            round(float((highest(texts, model, finder) >= level[0]).mean()), 3)
-            for finder, level in ((None, model.coarse_levels), (embed, model.fine_levels))
-        ]
+        report[kind] = []
+        for finder in (None, embed):
+            least = np.array([model.levels(text, closer=finder is not None)[0] for text in texts])
+            report[kind].append(round(float((highest(texts, model, finder) >= least).mean()), 3))
     counts = {"passages": len(made), "planted": sum(bool(one.kind) for one in made), "calibrated_on": len(calm)}
     sys.stdout.write(json.dumps({**counts, "levels": levels, "found_held_out": report}) + "\n")
     return 0

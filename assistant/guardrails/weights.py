@@ -19,7 +19,8 @@ PATH = Path(__file__).with_name("injection.weights")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`scale`: of a byte; `banner` and `downrank`: logits that 0.5 % and 0.1 % of benign held-out passages reach."""
+    """`scale`: of a byte; `banner`: logit that 0.1 % of benign held-out passages and 0.5 % of mails reach; `downrank`:
+    clearly above it."""
 
     scale: float
     bias: float

@@ -29,7 +29,7 @@ def places(people, answered: Answer) -> list[tuple[str, User, str]]:
     two_people.ask_to_open(actor=reviewer, seq=asked.seq, reason="Asked by the works council on 3 November")
     two_people.decide(actor=reviewer, permit_id=opening.pk, approve=True)
     two_people.ask_to_prune(actor=other, last=8, reason="Their time is over")
-    query = f"person={people.employee.email}&action=answer.asked&outcome=intent&since=2026-01-01&until=2026-12-31"
+    query = f"person={people.employee.email}&action=answer.asked&outcome=intent&since=2026-01-01&until=2099-12-31"
     review.save(actor=reviewer, name="Questions of one person in a year with a very long name", query=query)
     review.save(actor=reviewer, name="出错的", query="outcome=failed")
     return [
