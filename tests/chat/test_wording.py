@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from assistant.chat import replay, services
+from assistant.chat import answering, replay, services, wording
 from assistant.chat.models import Outcome
 from assistant.demo.company import sources
 
@@ -47,3 +47,27 @@ def test_words_of_unreadable_documents_change_nothing(handbook, people):
 def test_reader_of_a_recorded_search_gets_the_same_words(handbook, people):
     answer = asked(people.employee, QUESTION)
     assert replay.replay(answer.pk).verdict == "same"
+
+
+def test_a_misspelt_word_is_searched_and_read_as_documents_write_it(transactional_db, people):
+    where = collection("rules", "everyone")
+    write_document(where, "Claims", ["Claims\n\nReimbursement takes ten working days after the form has arrived."])
+    answer = asked(people.outsider, "How long does reimbursment take?")
+    assert answer.question == "How long does reimbursment take?"
+    view = services.present(
+        actor=people.outsider, answer=services.get_answer(actor=people.outsider, answer_id=answer.pk)
+    )
+    assert view.outcome == Outcome.ANSWERED
+    assert "ten working days" in view.text
+    assert replay.replay(answer.pk).verdict == "same"
+
+
+def test_spelling_is_never_learnt_from_unreadable_documents(company, people):
+    before = wording.in_full_words("what about salaary bands", passages(people.outsider, "what about salaary bands"))
+    assert before == "what about salaary bands"
+    mine = wording.in_full_words("what about salaary bands", passages(people.employee, "what about salaary bands"))
+    assert mine == "what about salary bands"
+
+
+def passages(person, text):
+    return answering.tools().searcher.search(user=person, text=text, collections=(), limit=10, per_document=3).passages
