@@ -113,7 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
         url = ""
         if options.database:
             try:
-                url, restart = stack.enter_context(restartable_postgres())
+                # Durable: a server that does not wait for the disk may forget in a crash what it had promised.
+                url, restart = stack.enter_context(restartable_postgres(durable=True))
             except PostgresMissing as missing:
                 print(f"Left out: the database restarts, since {missing}.", flush=True)
         if options.disk:
