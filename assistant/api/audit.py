@@ -24,25 +24,25 @@ from assistant.audit.models import AuditEvent
 from assistant.audit.reading import Filters
 
 from .base import CursorPage, View
-from .forms import PAGING, valid
+from .forms import NO_NULL, PAGING, valid
 
 _LINES_AT_ONCE = 500
 
 
 class QuerySerializer(serializers.Serializer[Any]):
-    person = serializers.CharField(
-        max_length=254, required=False, trim_whitespace=False, help_text="E-mail address, user:ID or system."
+    person = serializers.RegexField(
+        NO_NULL, max_length=254, required=False, trim_whitespace=False, help_text="E-mail address, user:ID or system."
     )
-    action = serializers.CharField(
-        max_length=64, required=False, trim_whitespace=False, help_text="A name, or a family as “document.”."
+    action = serializers.RegexField(
+        NO_NULL, max_length=64, required=False, trim_whitespace=False, help_text="A name, or a family as “document.”."
     )
-    target = serializers.CharField(
-        max_length=100, required=False, trim_whitespace=False, help_text="A kind, or kind:id."
+    target = serializers.RegexField(
+        NO_NULL, max_length=100, required=False, trim_whitespace=False, help_text="A kind, or kind:id."
     )
     outcome = serializers.ChoiceField(choices=catalogue.OUTCOMES, required=False)
     since = serializers.DateTimeField(required=False, help_text="From this time on.")
     until = serializers.DateTimeField(required=False, help_text="Before this time.")
-    request_id = serializers.CharField(max_length=64, required=False, trim_whitespace=False)
+    request_id = serializers.RegexField(NO_NULL, max_length=64, required=False, trim_whitespace=False)
     mentions = serializers.RegexField(
         r"^[\w.:-]+$",
         max_length=100,
@@ -156,7 +156,7 @@ class ExportView(AuditView):
 
 class SightsQuerySerializer(serializers.Serializer[Any]):
     document = serializers.UUIDField(required=False, help_text="Who saw this document?")
-    person = serializers.CharField(max_length=254, required=False, help_text="What did this person see?")
+    person = serializers.RegexField(NO_NULL, max_length=254, required=False, help_text="What did this person see?")
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
 

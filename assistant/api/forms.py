@@ -12,6 +12,8 @@ from assistant.errors import Invalid
 
 VISIBLE = r"[^\s\x00-\x20\x7f-\xa0]"  # at least one character that can be seen
 
+NO_NULL = r"^[^\x00]*$"  # what every CharField refuses, said where the contract is read from
+
 
 class Text(serializers.CharField):
     """A JSON string; numbers and truth values are not turned into one."""
