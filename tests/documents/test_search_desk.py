@@ -43,14 +43,17 @@ def test_a_search_is_answered_while_every_slot_for_answers_is_taken(world, desk)
         done.wait(60)
 
     world.ready(world.handbook, "policy.md", POLICY)
-    options = {"pool": "threads", "concurrency": 1, "queues": ["answers"], "loglevel": "ERROR"}
-    with start_worker(app, perform_ping_check=False, shutdown_timeout=60, **options):
-        app.send_task("tests.long_answer", queue="answers")
-        assert begun.wait(60)
-        try:
-            results = asking.search(actor=world.people.employee, query="business class flights")
-        finally:
-            done.set()
+    try:
+        options = {"pool": "threads", "concurrency": 1, "queues": ["answers"], "loglevel": "ERROR"}
+        with start_worker(app, perform_ping_check=False, shutdown_timeout=60, **options):
+            app.send_task("tests.long_answer", queue="answers")
+            assert begun.wait(60)
+            try:
+                results = asking.search(actor=world.people.employee, query="business class flights")
+            finally:
+                done.set()
+    finally:
+        app.tasks.pop("tests.long_answer")
     assert {result.title for result in results} == {"Travel policy"}
 
 
