@@ -12,8 +12,8 @@ A teacher is trained from scratch on public prose, then students several times s
 Fixed before measuring: quality is the share of right next tokens on held-out documents ("kept" is the student's share
 over the teacher's), the loss in nats per token stands beside it; arms are compared on the same documents with a paired
 bootstrap over documents and seeds; the best state of every training is chosen on other documents (validation). Then the
-first distilled student is pruned, recovers with the teacher, is quantized, and every step is measured. Resumable: parts
-that are there are not made again.
+first distilled student is pruned, recovers with the teacher, is quantized, and every step is measured (`steps`).
+Resumable: parts that are there are not made again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from inference.distillation import sequence, students
+from inference.distillation import sequence, steps, students
 from inference.distillation.objective import Distillation, Mixture, Supervised
 from inference.pruning import importance, structure
 from inference.runs import card, checks, documents, models
@@ -221,13 +221,9 @@ def _measure(model: Any, material: Material, folder: Path, facts: dict[str, Any]
     """On test documents, in single precision on the graphics card as on the processor."""
     texts = documents.Documents(material.test, material.tokenizer, material.settings.context)
     found = documents.scores(model, texts)
-    facts |= {"parameters": models.parameters(model), "seconds_per_token": _pace(model)}
+    facts |= {"parameters": models.parameters(model)}
     (folder / "facts.json").write_text(json.dumps(facts), "utf-8")
     save_file({"scores": found}, folder / "scores.safetensors")
-
-
-def _pace(model: Any) -> float:
-    return models.seconds_per_token(model, list(range(2, 34)), tokens=64, repeats=3)
 
 
 def _teacher(out: Path, device: str) -> Any:
@@ -257,7 +253,8 @@ def _write_texts(settings: Settings, paths: list[Path], out: Path, device: str) 
 
 
 def _smaller(settings: Settings, paths: list[Path], out: Path, device: str) -> list[dict[str, Any]]:
-    """Prune and quantize the first distilled student; a row for every step, timed on two threads of the processor."""
+    """Prune and quantize the first distilled student; a row for every step, the processor's times on two threads.
+    Given again when all is there, the command measures these rows anew."""
     material = Material(settings, paths, out)
     folder = RunFolder(out, tool=TOOL, settings=_asked(settings, paths)).part("pruned")
     if not (folder.path / "scores.safetensors").is_file():
@@ -286,32 +283,8 @@ def _smaller(settings: Settings, paths: list[Path], out: Path, device: str) -> l
         )
         models.save(small, material.tokenizer, folder.path / "model")
         _measure(small, material, folder.path, {"accuracy_before_recovery": float(documents.accuracy(cut))})
-    return [_step(out, name, material, device) for name in ("teacher", "ours-1", "pruned")] + _quantized(out, material)
-
-
-def _step(out: Path, name: str, material: Material, device: str) -> dict[str, Any]:
-    found = load_file(out / name / "scores.safetensors")["scores"]
-    facts = json.loads((out / name / "facts.json").read_text("utf-8"))
-    model = models.load(out / name / "model")
-    size = sum(path.stat().st_size for path in (out / name / "model").glob("*.safetensors"))
-    row = {"step": name, "parameters": facts["parameters"], "bytes": size, "accuracy": float(documents.accuracy(found))}
-    row |= {"loss": float(documents.loss(found)), "processor_ms": round(_pace(model) * 1000, 3)}
-    return row | {"device_ms": round(facts["seconds_per_token"] * 1000, 3), "device": device}
-
-
-def _quantized(out: Path, material: Material) -> list[dict[str, Any]]:
-    """int8 on the processor, through the gate of `inference.dynamic`."""
-    from inference import loading
-    from inference.errors import InferenceError
-
-    try:
-        loaded = loading.load(out / "pruned" / "model", quantize="dynamic8", device="cpu")
-    except InferenceError as error:
-        return [{"step": "pruned, dynamic8", "refused": str(error)}]
-    texts = documents.Documents(material.test, material.tokenizer, material.settings.context)
-    found = documents.scores(loaded.model, texts)
-    row = {"step": "pruned, dynamic8", "bytes": loaded.bytes, "accuracy": float(documents.accuracy(found))}
-    return [{**row, "loss": float(documents.loss(found)), "processor_ms": round(_pace(loaded.model) * 1000, 3)}]
+    texts = documents.Documents(material.test, material.tokenizer, settings.context)
+    return steps.table(out, ("teacher", "ours-1", "pruned"), texts, device)
 
 
 def summary(settings: Settings, out: Path) -> dict[str, Any]:
@@ -367,16 +340,13 @@ def run(settings: Settings, paths: list[Path], out: Path, *, device: str, parall
     log.info("all students: %.0f s", time.time() - began)
     results: dict[str, Any] = {"data": numbers, **summary(settings, out)}
     write_text(out / "arms.json", json.dumps(results, indent=1))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
     if "ours" in arms:
         results["steps"] = _smaller(settings, paths, out, device)
         whole, small = results["steps"][0], results["steps"][1]
         results["times_smaller"] = round(whole["parameters"] / small["parameters"], 2)
         results["time_per_token_of_teacher"] = {
-            key: round(small[key] / whole[key], 3) for key in ("processor_ms", "device_ms")
+            key: round(small[key] / whole[key], 3) for key in ("processor_ms", "device_ms") if key in whole
         }
-    torch.set_num_threads(threads)
     said = [f"{item.level}: {item.words}" for item in findings]
     for path in sorted(out.glob("*/facts.json")):
         said += [f"{path.parent.name}: {words}" for words in json.loads(path.read_text("utf-8")).get("findings", [])]
@@ -395,7 +365,9 @@ def _each(jobs: list[Any], parallel: int) -> None:
         for job in jobs:
             part(job)
         return
-    with multiprocessing.get_context("spawn").Pool(parallel, maxtasksperchild=1) as pool:
+    threads = max(1, (os.cpu_count() or 1) // parallel)  # waiting threads of too many would keep each other waiting
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(parallel, torch.set_num_threads, (threads,), maxtasksperchild=1) as pool:
         pool.map(part, jobs, chunksize=1)
 
 

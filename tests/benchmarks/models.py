@@ -31,9 +31,13 @@ from tests.benchmarks import quoting
 from tests.inference.gguf.build import write_random
 from tests.inference.models.conftest import build_tokenizer
 
+_NAMES = (
+    "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size",
+)  # fmt: skip
 SHAPES = {
-    "1.5b": {"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12},
-    "tiny": {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "1.5b": dict(zip(_NAMES, (1536, 8960, 28, 12, 2, 151936), strict=True)),
+    "7b": dict(zip(_NAMES, (3584, 18944, 28, 28, 4, 152064), strict=True)),
+    "tiny": dict(zip(_NAMES, (128, 256, 2, 4, 2, 2000), strict=True)),
 }
 WORDS = ["travel", "allowance", "euros", "per", "day", "Germany", "pumps", "serviced", "hours", "how", "long", "ten"]
 
@@ -46,10 +50,8 @@ def build(folder: Path, shape: str, *, quotes: bool = False) -> None:
         return  # the last file written
 
     config = Qwen2Config(
-        vocab_size=151936 if shape != "tiny" else 2000,
-        num_key_value_heads=2,
         max_position_embeddings=8192,
-        tie_word_embeddings=not quotes,
+        tie_word_embeddings=shape != "7b" and not quotes,
         **SHAPES[shape],
     )
     with torch.device("meta"):
@@ -192,6 +194,7 @@ def measure(folder: Path, recipe: str, arguments: argparse.Namespace, base: floa
     found: dict[str, object] = {
         "load_s": round(time.perf_counter() - began, 1),
         "bytes": loaded.bytes,
+        "of_16_bits": round(loaded.bytes / sum(path.stat().st_size for path in folder.glob("*.safetensors")), 3),
         "load_peak_ratio": round(peak.bytes / loaded.bytes, 3),
     }
     if loaded.quality:
@@ -222,7 +225,7 @@ def measure_gguf(folder: Path, recipe: str, arguments: argparse.Namespace, base:
     """The same shape as a GGUF file, its matrices as the recipe says."""
     into = folder.parent / recipe
     into.mkdir()
-    words = 151936 if arguments.shape != "tiny" else 2048
+    words = max(SHAPES[arguments.shape]["vocab_size"], 2048)
     kind = recipe.removeprefix("gguf-").upper()
     file = write_random(into / "model.gguf", folder, SHAPES[arguments.shape], vocabulary=words, kind=kind)
     began = time.perf_counter()

@@ -100,12 +100,12 @@ def _interleaved(array: np.ndarray, heads: int) -> np.ndarray:
 def write_random(target: Path, tokenizer: Path, shape: dict[str, int], *, vocabulary: int, kind: str = "Q4_0") -> Path:
     """A Qwen2 model of real size for measuring: random weights, the same in every layer, written tensor by tensor.
 
-    `shape` has hidden_size, intermediate_size, num_hidden_layers and num_attention_heads; input and output are tied.
+    `shape` is one of `tests.benchmarks.models.SHAPES`; input and output are tied.
     """
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, TokenType, quants
 
     hidden, inner, heads = shape["hidden_size"], shape["intermediate_size"], shape["num_attention_heads"]
-    size, shared = hidden // heads, 2
+    size, shared = hidden // heads, shape["num_key_value_heads"]
     writer = GGUFWriter(target, "qwen2")
     writer.add_context_length(8192)
     writer.add_block_count(shape["num_hidden_layers"])

@@ -33,5 +33,8 @@ def test_every_arm_is_trained_measured_and_put_on_the_card(tmp_path):
         assert found[arm]["kept_of_teacher"]["low"] <= found[arm]["kept_of_teacher"]["high"]
         assert again[arm] == found[arm]  # nothing was made again
     assert found["ours"]["seeds"] == 2
-    assert [row["step"] for row in found["steps"]][:3] == ["teacher", "ours-1", "pruned"]
+    recipes = [f"{name}, {recipe}" for name in ("pruned", "teacher") for recipe in ("nf4", "dynamic8", "int8")]
+    assert [row["step"] for row in found["steps"]] == ["teacher", "ours-1", "pruned", *recipes]
+    assert found["steps"][0]["kept_of_teacher"]["value"] == 1.0
+    assert found["steps"][1]["bytes"] > found["steps"][2]["bytes"] > found["steps"][3]["bytes"]
     assert found["times_smaller"] > 3
