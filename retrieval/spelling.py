@@ -1,14 +1,12 @@
 """A question's misspelt words in the spelling of the passages: hollidays for holidays, reimbursment for reimbursement.
 
 No list of words is needed: the passages say how a word is written. A word of the question that stands in none of them,
-and that is no common word either, is taken for a misspelling of the nearest word that does. Distances are those of
-Damerau (1964, doi:10.1145/363958.363994): a letter too many, too few, wrong, or two that changed places. The first
-letter is seldom wrong and must agree. Names within a sentence are left alone: Meier is not Meyer. Latin letters only.
-Knows the question and the passages given, which the person may read, and nothing else.
-
-Measured with the words that all-MiniLM-L6-v2 knows whole as the common ones, and ten passages for each question, the
-right one among them: of 5,980 questions of five sets (PolicyQA, SQuAD 2, COVID-QA, TAT-QA, Anthropic's documentation)
-89 change, most of them at a misspelling: liabilites, incorperated, chacateristics.
+and that is no common word either, is taken for a slip of the pen where the passages hold a word that is one slip away
+(Damerau, 1964, doi:10.1145/363958.363994). Only slips that seldom make another word count: two neighbours that changed
+places, a letter too many or too few within the word, s, c and z for each other. A wrong letter is left alone (nitrite
+is not nitrate, micro is not macro), and so are two slips (qualitative is not quantitative), names, words in quotation
+marks, and whatever begins or ends otherwise. Latin letters only. Knows the question and the passages given, which the
+person may read, and nothing else: whether a word stands in other passages is for the caller to find out.
 """
 
 from __future__ import annotations
@@ -17,26 +15,45 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-_WORD = re.compile(r"(?<![\w'@./-])[A-Za-z]{5,30}(?![\w'@/-])")
-_PLAIN = re.compile(r"[a-z]{4,31}")
+_WORD = re.compile(r"(?<![\w'@./-])[a-z]{5,30}(?![\w'@/-])")
+_QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|‘[^’]*’|(?<!\w)'[^']*'(?!\w)|`[^`]*`|[「『《][^」』》]*[」』》]")
+# In small letters, or at the beginning of a line or sentence: a capital within a sentence makes a name.
+_NO_NAME = re.compile(r"\b[a-z]{4,31}\b|(?<![\w,;&] )\b[A-Z][a-z]{3,30}\b")
 _ENDINGS = ("ing", "ed", "er", "ers", "ly")
-_LONG = 8  # letters from which on two mistakes are forgiven
+_LONG = 7  # letters from which on a letter too many or too few need not be a doubled one
+_ALIKE = frozenset("scz")
 
 
 def corrected(question: str, passages: Iterable[str], common: Callable[[str], bool]) -> str:
-    """The question with each misspelt word as the passages write it; mostly as it was. `common` tells whether a word in
-    small letters is an ordinary one of the language."""
-    words = [match for match in _WORD.finditer(question) if match.start() == 0 or match[0].islower()]
-    if not words:
-        return question
-    there = Counter(_PLAIN.findall("\n".join(passages).lower()))
-    for match in reversed(words):
-        word = match[0].lower()
-        if word in there or any(common(form) for form in _forms(word)):
-            continue
-        if right := _nearest(word, there):
-            question = question[: match.start()] + right + question[match.end() :]
+    """The question with each misspelt word as the passages write it; mostly as it was."""
+    right = misspelt(question, passages, common)
+    for match in reversed(_words(question) if right else []):
+        if match[0] in right:
+            question = question[: match.start()] + right[match[0]] + question[match.end() :]
     return question
+
+
+def misspelt(question: str, passages: Iterable[str], common: Callable[[str], bool]) -> dict[str, str]:
+    """The misspelt words of the question, each with the word of the passages that is meant. `common` tells whether a
+    word in small letters is an ordinary one of the language."""
+    words = dict.fromkeys(match[0] for match in _words(question))
+    text = "\n".join(passages) if words else ""
+    unknown = [word for word in words if not any(map(common, _forms(word))) and not holds(text, word)]
+    meant = Counter(map(str.lower, _NO_NAME.findall(text))) if unknown else Counter()
+    near = {word: [other for other in meant if _one_slip(word, other)] for word in unknown}
+    return {word: min(others, key=lambda other: (-meant[other], other)) for word, others in near.items() if others}
+
+
+def holds(passage: str, word: str) -> bool:
+    """Whether the word, in small letters, stands in the passage, with this ending or another."""
+    return re.search(rf"(?<![a-z]){word[:-1]}", passage.lower()) is not None
+
+
+def _words(question: str) -> list[re.Match[str]]:
+    """What may be misspelt: words in small letters outside quotation marks. A capital makes a name, or a beginning."""
+    quoted = [match.span() for match in _QUOTED.finditer(question)]
+    found = _WORD.finditer(question)
+    return [match for match in found if not any(start < match.start() < end for start, end in quoted)]
 
 
 def _forms(word: str) -> list[str]:
@@ -45,35 +62,14 @@ def _forms(word: str) -> list[str]:
     return [word, *stems, *(f"{stem}e" for stem in stems)]
 
 
-def _nearest(word: str, there: Counter[str]) -> str:
-    """The nearest word, of equals the commonest, then the first in the alphabet; empty for none near enough."""
-    most = 2 if len(word) >= _LONG else 1
-    near = [
-        (steps, -count, other)
-        for other, count in there.items()
-        if other[0] == word[0]
-        and abs(len(other) - len(word)) <= most
-        and not _inflected(word, other)
-        and (steps := _distance(word, other)) <= most
-    ]
-    return min(near)[2] if near else ""
-
-
-def _inflected(word: str, other: str) -> bool:
-    """Whether one is the other with an ending: not misspelt, and the index knows endings."""
+def _one_slip(word: str, other: str) -> bool:
+    """Whether one slip within the word makes the other of it."""
     short, long = sorted((word, other), key=len)
-    return long.startswith(short) and long[len(short) :] in {"s", "d", "es", "ed", "ly", "er", "r", "al", "y"}
-
-
-def _distance(one: str, other: str) -> int:
-    """Letters to insert, delete, replace or exchange with their neighbour (optimal string alignment)."""
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for at, letter in enumerate(one, start=1):
-        last, before, row = before, row, [at]
-        for place, mark in enumerate(other, start=1):
-            steps = min(before[place] + 1, row[place - 1] + 1, before[place - 1] + (letter != mark))
-            if at > 1 and place > 1 and letter == other[place - 2] and one[at - 2] == mark:
-                steps = min(steps, last[place - 2] + 1)
-            row.append(steps)
-    return row[-1]
+    at = next((place for place, (one, two) in enumerate(zip(short, long, strict=False)) if one != two), 0)
+    if at == 0:  # they begin differently, or one goes on where the other ends: an ending is no slip
+        return False
+    if len(short) == len(long):
+        exchanged = short[at : at + 2] == long[at : at + 2][::-1] and short[at + 2 :] == long[at + 2 :]
+        return exchanged or ({short[at], long[at]} <= _ALIKE and short[at + 1 :] == long[at + 1 :])
+    doubled = long[at] == long[at - 1]
+    return short[at:] == long[at + 1 :] and (doubled or len(short) >= _LONG)

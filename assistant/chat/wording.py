@@ -1,33 +1,54 @@
 """Searches and reads a question in the words of what it finds: 年假 as 年休假, hollidays as holidays.
 
-Only passages the person may read, as they may see them, say what a short form or a misspelling stands for. What is read
-follows from the passages on record alone, so that a replay reads the same. Knows searching; the words are those of
-`retrieval.wording` and `retrieval.spelling`.
+Only passages the person may read, as they may see them, say what a short form or a misspelling stands for. A word that
+stands anywhere in what the person may read is no misspelling. What is read follows from the passages on record alone,
+so that a replay reads the same. Knows searching; the words are those of `retrieval.wording` and `retrieval.spelling`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from assistant import engines
 from assistant.documents.search import FoundPassage, SearchReport
-from retrieval.spelling import corrected
+from retrieval.spelling import corrected, holds, misspelt
 from retrieval.wording import in_full
 
 
 def searched(search: Callable[..., SearchReport], text: str, **how: Any) -> SearchReport:
     """What is found for the text; where it holds a short form or a misspelling of what is found, for that in full."""
-    report = search(text=text, **how)
+    report = _with_holders(search, text, how, search(text=text, **how))
     full = in_full_words(text, report.passages)
-    return report if full == text else search(text=full, **how)
+    return report if full == text else _with_holders(search, text, how, search(text=full, **how))
 
 
 def in_full_words(question: str, found: Sequence[FoundPassage]) -> str:
     """The question as the reader gets it; the person, the record and the engine keep their own words."""
-    texts = ["\n".join((item.passage.title, *item.passage.headings, item.passage.shown.text)) for item in found]
+    texts = [_text(item) for item in found]
     return corrected(in_full(question, texts), texts, _common)
+
+
+def _with_holders(
+    search: Callable[..., SearchReport], text: str, how: dict[str, Any], report: SearchReport
+) -> SearchReport:
+    """The report, its last passages replaced by those that hold words of the text which only looked misspelt: each
+    such word is searched for by itself. With its passage on record it stays as it is."""
+    held: dict[int, FoundPassage] = {}
+    for word in misspelt(text, map(_text, report.passages), _common):
+        found = search(text=word, **how).passages
+        held |= {item.chunk.pk: item for item in [each for each in found if holds(_text(each), word)][:1]}
+    if not held:
+        return report
+    kept = report.passages[: max(0, len(report.passages) - len(held))]
+    last = report.passages[-1].score
+    return replace(report, passages=[*kept, *(replace(item, score=min(item.score, last)) for item in held.values())])
+
+
+def _text(item: FoundPassage) -> str:
+    return "\n".join((item.passage.title, *item.passage.headings, item.passage.shown.text))
 
 
 @lru_cache(maxsize=10_000)

@@ -62,6 +62,27 @@ def test_a_misspelt_word_is_searched_and_read_as_documents_write_it(transactiona
     assert replay.replay(answer.pk).verdict == "same"
 
 
+def test_a_rare_word_that_documents_hold_is_no_misspelling(transactional_db, people):
+    """Twelve documents fill the passages with "depreciated"; one that is further away says "deprecated"."""
+    where, hidden = collection("rules", "everyone"), collection("hidden", people.employee)
+    for number in range(12):
+        write_document(where, f"List {number}", [f"The list of depreciated machines, number {number}: all machines."])
+    question = "list of deprecated machines"
+    search = answering.tools().searcher.search
+    how = {"user": people.outsider, "collections": (), "limit": 10, "per_document": 3}
+    assert _read(search, question, how) == "list of depreciated machines"
+    write_document(hidden, "Secret", ["Something deprecated."])
+    assert _read(search, question, how) == "list of depreciated machines"
+    notes = "Notes on the interfaces between programs, of which some of the old ones were deprecated in spring. "
+    write_document(where, "Notes", [notes + "They are kept for a year, so that everybody can change to the new ones."])
+    assert _read(search, question, how) == question
+    assert len(wording.searched(search, question, **how).passages) == 10
+
+
+def _read(search, question, how):
+    return wording.in_full_words(question, wording.searched(search, question, **how).passages)
+
+
 def test_spelling_is_never_learnt_from_unreadable_documents(company, people):
     before = wording.in_full_words("what about salaary bands", passages(people.outsider, "what about salaary bands"))
     assert before == "what about salaary bands"
