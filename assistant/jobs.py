@@ -1,6 +1,6 @@
 """Long work on models that a page or a call asked for: a row each, carried out by a worker, stopped by whoever asks.
 
-Knows rows, leases and the transport. Does not know what a kind of work does: `quantizing`, `importing`, `benchmarking`
+Knows rows, leases and the transport. Does not know what a kind of work does: `quantizing`, `importing`
 and `quality.evaluating` begin their own kind and do it.
 """
 

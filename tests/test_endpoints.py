@@ -222,7 +222,7 @@ ROWS = [
     Row("models-job-stop", ADMIN, DUTY, "post", values={"number": "job"}),
     *(
         Row(f"models-{verb}", ADMIN, DUTY, "post")
-        for verb in ("activate", "import", "quantize", "quotations", "remove", "verify")
+        for verb in ("activate", "evaluate", "import", "quantize", "quotations", "remove", "verify")
     ),
     Row("health", ADMIN, DUTY),
     Row("person", ADMIN, DUTY, values={"user_id": "member_id"}),
@@ -430,7 +430,14 @@ def _may_be_absent(row: Row) -> bool:
     """A grant of the collection is none of the document's: those rows only prove who gets as far as looking."""
     return row.name in {
         *("api-document-grant", "document-revoke", "conversation-restore", "api-conversation-restore"),
-        *("document-move", "models-activate", "models-import", "models-remove", "models-verify"),  # no target is named
+        *(
+            "document-move",
+            "models-activate",
+            "models-evaluate",
+            "models-import",
+            "models-remove",
+            "models-verify",
+        ),  # no target is named
         *(
             "api-audit-permit-text",
             "api-audit-permit-prune",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 13
+VERSION = 14
 PINNED = {
     3: "38bf75a3bb37dfa5cd325852c20a4a4a8335fb40a92d5eb9b6dca3cac677f08a",
     4: "96887b3e08be4b7ee8e968472d55cc56d089731ff59dc68aeacbba76026e7d0d",
@@ -23,6 +23,7 @@ PINNED = {
     11: "4d87221ad6fcdd6efaa346e00e6f55ca6a758c573d6287b60b390de7007c1f66",
     12: "ea3a382068221f341463ee6f50d3d1a17454e88b3c871922542d356e67308d83",
     13: "f6fc33d26a7e0f23c329107eb496fd5ac2fdfbbbec2b6f78ddb4e69795a897b5",
+    14: "6aecf47bb361f9b5d12f6ed64a527b2b304285a1598b77531983ec4ceeaec5c5",
 }
 OUTCOMES = ("intent", "success", "refused", "failed")
 

@@ -167,8 +167,9 @@ web:models model                  GET=-duty
 web:models-activate model         POST=model.changed
 web:models-quotations model       POST=model.changed
 web:models-verify model           POST=-duty
-web:models-import model           POST=model.changed
-web:models-quantize model         POST=model.changed
+web:models-import model           POST=-work
+web:models-evaluate model         POST=-work
+web:models-quantize model         POST=-work
 web:models-job-stop model         POST=-duty
 web:models-remove model           POST=model.changed
 web:quality golden                GET=-duty
@@ -210,6 +211,7 @@ assistant.documents.tasks.sweep   -work
 assistant.documents.tasks.tend    -work
 assistant.quality.tasks.run       golden.run,golden.drifted
 assistant.quality.tasks.look      -work
+assistant.quality.tasks.evaluate  golden.run
 assistant.tasks.work              model.changed
 assistant.tasks.sweep             -work
 assistant.audit.tasks.checkpoint  audit.segment_sealed

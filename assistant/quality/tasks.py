@@ -5,9 +5,9 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import transaction
 
-from assistant import leases, observability
+from assistant import jobs, leases, observability
 
-from . import services
+from . import evaluating, services
 from .models import Why
 
 
@@ -29,3 +29,8 @@ def look() -> None:
         services.end_lost()
     for run_id in leases.overdue(services.queued()).values_list("pk", flat=True):
         services.send(run_id)
+
+
+@shared_task(name=jobs.EVALUATE_TASK)
+def evaluate(job_id: int) -> None:
+    jobs.carry_out(job_id, evaluating.work)

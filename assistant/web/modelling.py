@@ -18,7 +18,7 @@ from assistant import activation, engines, importing, quantizing
 from assistant.accounts.models import User
 from assistant.errors import Conflict, NotFound
 from assistant.models import ActivationState, JobKind, JobState, ModelJob
-from assistant.quality import gate
+from assistant.quality import evaluating, gate
 from inference.errors import InferenceError, ModelNotFound
 from inference.store import Gate
 
@@ -101,6 +101,12 @@ def bring_in(entry: str, name: str, licence: str, revision: str) -> None:
         importing.begin(entry=entry, name=name, licence=licence, revision=revision)
 
 
+def evaluate(actor: User, name: str) -> None:
+    """Have the golden set asked of an installed model by a worker. Raises NotFound, Conflict."""
+    with _told():
+        evaluating.begin(actor=actor, name=name)
+
+
 def quantize(name: str, recipe: str) -> None:
     """Have a quantized copy made by a worker, within the limits of the settings. Raises NotFound, Conflict, Invalid."""
     with _told():
@@ -156,16 +162,20 @@ def _title(job: ModelJob) -> str:
     return {
         JobKind.QUANTIZE: gettext("smaller copy"),
         JobKind.IMPORT: gettext("import"),
+        JobKind.EVALUATE: gettext("evaluation"),
     }[JobKind(job.kind)]
 
 
 def _told_state(job: ModelJob) -> str:
-    running = {JobKind.QUANTIZE: gettext("being made"), JobKind.IMPORT: gettext("being imported")}
-    done = {JobKind.QUANTIZE: gettext("installed"), JobKind.IMPORT: gettext("installed")}
+    running = {
+        JobKind.QUANTIZE: gettext("being made"),
+        JobKind.IMPORT: gettext("being imported"),
+        JobKind.EVALUATE: gettext("being evaluated"),
+    }
     return {
         JobState.QUEUED: gettext("waiting"),
         JobState.RUNNING: running[JobKind(job.kind)],
-        JobState.DONE: done[JobKind(job.kind)],
+        JobState.DONE: gettext("evaluated") if job.kind == JobKind.EVALUATE else gettext("installed"),
         JobState.REFUSED: gettext("refused: it loses too much"),
         JobState.FAILED: gettext("failed"),
         JobState.CANCELLED: gettext("stopped"),
@@ -180,12 +190,17 @@ def _job_words(job: ModelJob) -> str:
             "writing": gettext("It is written layer by layer."),
             "measuring": gettext("It is measured beside the original, on the same text."),
             "copying": gettext("Its files are copied and looked through."),
+            "loading": gettext("It is loaded beside what answers."),
+            "asking": gettext("It is asked the questions of the golden set, one after the other."),
             "checking": gettext("The checksum of every file is taken."),
         }.get(job.stage, gettext("It has begun."))
     if job.state == JobState.DONE:
         return {
             JobKind.QUANTIZE: gettext("It passed its measurement and can be let answer."),
             JobKind.IMPORT: gettext("Every file is on record. What lies in the drop folder is not needed any more."),
+            JobKind.EVALUATE: gettext(
+                "Its figures stand beside the model. If it answered most questions itself, it may answer."
+            ),
         }[JobKind(job.kind)]
     return gettext(job.problem) if job.problem else ""
 

@@ -71,6 +71,16 @@ def bring_in(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+def evaluate(request: HttpRequest) -> HttpResponse:
+    """Have the golden set asked of an installed model; a worker does it."""
+    person = actor(request)
+    require(person, Duty.MANAGE_MODELS)
+    name = request.POST.get("name", "")
+    words = gettext("“%(name)s” is being evaluated against the golden set.") % {"name": name}
+    return acted(request, lambda: modelling.evaluate(person, name), words, reverse("web:models"))
+
+
+@require_POST
 def quantize(request: HttpRequest) -> HttpResponse:
     """Have a smaller copy of a model made and measured; a worker does it."""
     require(actor(request), Duty.MANAGE_MODELS)

@@ -13,6 +13,7 @@ ERRORS = (
     gettext_noop("Its files could not be removed: this process may not write where the models lie."),
     gettext_noop("This copy is being made already."),
     gettext_noop("A model of that name is being imported already."),
+    gettext_noop("This model is being evaluated already."),
     gettext_noop("Name the licence as the model's page does."),
     gettext_noop("Use at most 100 characters."),
     gettext_noop("A model of that name is installed already. Remove it first."),
