@@ -16,7 +16,7 @@ def test_every_arm_is_trained_measured_and_put_on_the_card(tmp_path):
     rows = [{"id": str(n), "text": " ".join(chance.choice(words) for _ in range(400))} for n in range(90)]
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = {
-        "vocabulary": 400, "context": 64, "teacher": [4, 64, 128, 4, 4], "student": [2, 32, 64, 2, 2],
+        "vocabulary": 400, "context": 64, "teacher": [8, 128, 256, 2, 2], "student": [2, 128, 256, 2, 2],
         "teacher_steps": 6, "student_steps": 6, "recovery_steps": 4, "batch": 8, "teacher_batch": 8, "seeds": 2,
         "seeds_of_others": 1, "written_tokens": 2000, "precision": "fp32", "evaluate_every": 3,
     }  # fmt: skip
