@@ -121,6 +121,6 @@ def _cipher(keys: Sequence[DataKey]) -> AESGCM:
     return AESGCM(HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=b"assistant.vault.joined").derive(joined))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)  # each takes 2.7 KB and holds a secret
 def _single(secret: bytes) -> AESGCM:
     return AESGCM(secret)

@@ -65,14 +65,19 @@ class _Cache:
 
     def put(self, kind: str, owner: str, key: DataKey) -> None:
         with self._lock:
-            until = time.monotonic() + _KEEP_SECONDS
+            now = time.monotonic()
+            until = now + _KEEP_SECONDS
             self._by_id[key.id] = (until, key)
             self._openers[key.id.bytes] = (until, envelope.opener(key))
             self._by_id.move_to_end(key.id)
             self._by_owner[kind, owner] = key.id
             self._owner_of[key.id] = (kind, owner)
-            while len(self._by_id) > _KEEP:
-                self._forget(next(iter(self._by_id)))
+            # In order of time: what is over goes at once, so that neither secrets nor memory pile up.
+            while self._by_id:
+                name, (ends, _) = next(iter(self._by_id.items()))
+                if ends > now and len(self._by_id) <= _KEEP:
+                    break
+                self._forget(name)
 
     def drop(self, names: Iterable[UUID]) -> None:
         with self._lock:

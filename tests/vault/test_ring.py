@@ -1,5 +1,8 @@
 """Keys as rows: who may make one, what a rollback forgets, what destruction shreds."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 from django.db import transaction
 
@@ -94,3 +97,19 @@ def test_wrapped_keys_do_not_hold_their_secrets():
     row = WrappedKey.objects.get(kind="collection")
     assert master.current().secret not in bytes(row.wrapped)
     assert envelope.names(bytes(row.wrapped)) == [master.current().id]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_is_kept_for_some_minutes_and_then_in_no_corner_of_the_cache(monkeypatch):
+    """Every conversation has its key: kept past their time, they would be most of what a process grows by."""
+    ring.forget()
+    ring.seal(b"x", [MAKING], "p")
+    assert ring._cache._by_id
+    later = time.monotonic() + ring._KEEP_SECONDS + 1
+    monkeypatch.setattr(ring, "time", SimpleNamespace(monotonic=lambda: later))
+    ring.seal(b"x", [Ref("document", "b", root=("collection", "2"))], "p")
+    owners = {("document", "b")}
+    assert set(ring._cache._by_owner) == owners
+    assert set(ring._cache._owner_of.values()) == owners
+    assert set(ring._cache._by_id) == set(ring._cache._owner_of)
+    assert {name.bytes for name in ring._cache._by_id} == set(ring._cache._openers)
