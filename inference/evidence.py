@@ -2,9 +2,9 @@
 
 Used for every engine before anything is generated: the evidence is what an answer may rest on, and a low
 ``answerable`` means that the honest answer is "the documents do not say". Words choose which sentences are read, a
-trained reader over the packaged encoder (``inference.reading``) reads question and sentences together, what speaks for
-a heading counts for the sentence below it (``inference.reading.leading``), the cosine of the few it puts first adds
-what paraphrases share, and a calibration turns all of it into one probability. Knows no index and no product.
+trained reader over the packaged encoder (``inference.reading``) reads question and sentences together, the cosine of
+the few it puts first adds what paraphrases share, and a calibration turns all of it into one probability. Knows no
+index and no product.
 
 What ``ANSWERABLE_THRESHOLD`` costs and saves is measured in ``inference/reading/WEIGHING.md`` (what a threshold does).
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,6 @@ import numpy.typing as npt
 from inference.engines.base import Assessment, Evidence, Passage
 from inference.reading import words
 from inference.reading.features import Floats, Query, Sentence, answer_features, candidates, sentence_features
-from inference.reading.leading import handed_down
 from inference.reading.linear import LinearModel
 from inference.reading.reader import DEFAULT_BUDGET, Reader
 
@@ -97,14 +96,13 @@ class EvidenceScorer:
         query = Query.of(question)
         if self._reader is None:
             features = sentence_features(query, passages, sentences, self._cosines(query, sentences))
-            logits = handed_down(passages, sentences, self._linear.scores(query, features))
+            logits = self._linear.scores(query, features)
             answerable = self._linear.answerable(query, passages, sentences, features, logits)
         else:
             features = sentence_features(query, passages, sentences, np.zeros(len(sentences)))
             prior = self._linear.prior(query, features)
             facts = answer_features(query, passages, sentences, features, prior)
             reading = self._reader.read(query, passages, sentences, features, prior, facts)
-            reading = replace(reading, sentences=handed_down(passages, sentences, reading.sentences))
             first = self._reader.first(reading)
             cosines = self._cosine(question, [sentences[index].text for index in first])
             logits, answerable = self._reader.conclude(query, reading, dict(zip(first, cosines, strict=True)))
