@@ -39,12 +39,12 @@ _ABOUT = (
     r"(?:please )?help(?: me)?(?: please)?|who are you|what are you|what(?: all)? (?:can|do) you do(?: for me)?|"
     r"what can (?:i|we) ask(?: you| here)?(?: about)?|what can (?:i|we) do here|"
     r"what (?:questions|things) can (?:i|you) (?:ask|answer)(?: you)?|how can you help(?: me)?|"
-    r"(?:how|what) can you help(?: me)? with|how do (?:i|you) use (?:you|this)|"
+    r"(?:how|what) can you help(?: me)? with|how do (?:i|you) use you|"
     r"what do you know|introduce yourself|tell me about yourself|what is your name|what's your name|"
     r"(?:你|您)(?:是谁|是什么|叫什么(?:名字)?|好用吗)|(?:你|您)(?:能|会|可以|都能|都会)(?:够)?(?:做|干|帮我做|为我做|回答|帮我)?"
     r"(?:些)?(?:什么|啥|哪些(?:事|问题)?)(?:事情?|问题)?|(?:你|您)(?:能|可以)(?:怎么)?帮(?:我|助我)(?:做)?(?:些)?(?:什么|啥)?|"
     r"(?:我)?(?:能|可以|该)?(?:问|向你问|问你)(?:些)?(?:什么|啥|哪些)(?:问题)?|(?:你|您)?有(?:什么|哪些)(?:功能|用处?|本事)|"
-    r"(?:我)?(?:该|要)?(?:怎么|如何)(?:使)?用(?:你|您)|帮助|帮帮我|(?:请)?(?:介绍|自我介绍)(?:一下)?(?:你|您)?(?:自己)?"
+    r"(?:我)?(?:该|要)?(?:怎么|如何)(?:使)?用(?:你|您)|帮助|帮帮我|(?:请)?(?:自我介绍(?:一下)?|介绍(?:一下)?(?:[你您](?:自己)?|自己))"
 )
 _FILLER = (
     r"there|assistant|everyone|all|team|folks|dear|and|so|well|please|now|呀|啊|吧|呢|吗|助手|小助手|请问|那|那么|嗯"

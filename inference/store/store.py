@@ -10,11 +10,12 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from inference import quantization
 from inference.errors import ModelCorrupt, ModelNotFound
@@ -195,11 +196,20 @@ def _bring(targets: dict[Path, Path], told: Told, *, move: bool) -> None:
         if move:
             path.rename(target)
             continue
-        with path.open("rb") as source, target.open("wb") as copy:
+        with _opened(path) as source, target.open("wb") as copy:
             while piece := source.read(PIECE_BYTES):
                 copy.write(piece)
                 done += len(piece)
                 told("copying", done, total)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file to read, if it is still a plain one: a link or a pipe may have taken its place since it was chosen."""
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise ModelCorrupt(f"{path.name} is no plain file", file=path.name, hint="Import it again.")
+    return os.fdopen(file, "rb")
 
 
 def selected(source: Path) -> list[Path]:
@@ -213,8 +223,7 @@ def _chosen(source: Path) -> Iterator[Path]:
     """The files to copy. Files that could run are refused; other kinds (images, say) are left out."""
     if source.is_file() and source.suffix.lower() == ".gguf":
         for path in gguf.siblings(source):
-            if path.is_symlink():
-                raise ModelCorrupt(f"{path.name} is a link", file=path.name, hint="Import the file it points to.")
+            _check_plain(path, path.name, "Import the file it points to.")
             yield path
         return
     if not source.is_dir():
@@ -223,8 +232,7 @@ def _chosen(source: Path) -> Iterator[Path]:
         path = source / relative
         if any(part.startswith(".") for part in Path(relative).parts) or relative == MANIFEST_NAME:
             continue
-        if path.is_symlink():
-            raise ModelCorrupt(f"{relative} is a link", file=relative, hint="Import a folder of plain files.")
+        _check_plain(path, relative, "Import a folder of plain files.")
         if path.suffix.lower() in _EXECUTABLE:
             raise ModelCorrupt(
                 f"{relative} is a kind of file that can run code when it is loaded",
@@ -233,6 +241,14 @@ def _chosen(source: Path) -> Iterator[Path]:
             )
         if path.suffix.lower() in ALLOWED or path.name in ALLOWED_NAMES:
             yield path
+
+
+def _check_plain(path: Path, name: str, hint: str) -> None:
+    """Raises ModelCorrupt for a link, and for what is no file: a pipe would be waited for without end."""
+    if path.is_symlink():
+        raise ModelCorrupt(f"{name} is a link", file=name, hint=hint)
+    if not path.is_file():
+        raise ModelCorrupt(f"{name} is no plain file", file=name, hint="Take it away, and import the files alone.")
 
 
 def _kind(files: list[Path]) -> Kind:

@@ -25,7 +25,15 @@ ABOUT = (
         "What can I ask you?",
         "How can you help me?",
     ),
-    *("你能做什么？", "你好，你能做什么？", "你是谁", "你可以帮我做什么？", "我可以问什么", "你有什么功能？"),
+    *(
+        "你能做什么？",
+        "你好，你能做什么？",
+        "你是谁",
+        "你可以帮我做什么？",
+        "请介绍一下你自己",
+        "我可以问什么",
+        "你有什么功能？",
+    ),
 )
 QUESTIONS = (
     *(
@@ -41,6 +49,7 @@ QUESTIONS = (
         "早班几点开始",
         "怎么用？",
     ),
+    *("How do I use this?", "请介绍一下"),  # what was spoken of before
     *("再见面的时间", "Who are you supposed to call in a fire?", "And in France?", "What can I do?", "", "什么"),
 )
 

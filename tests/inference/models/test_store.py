@@ -1,10 +1,12 @@
 import json
+import os
 import shutil
 
 import pytest
 
 from inference.errors import ModelCorrupt, ModelNotFound
 from inference.store import ModelStore
+from inference.store import store as store_module
 
 FACTS = {"licence": "MIT", "imported_by": "user:1", "revision": "abc"}
 
@@ -67,6 +69,35 @@ def test_remote_code_in_the_configuration_is_refused(store, qwen2_folder, tmp_pa
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelCorrupt, match="asks to run code"):
         store.import_path(copy, name="tiny", **FACTS)
+
+
+def test_a_pipe_is_refused_and_never_waited_for(store, qwen2_folder, tmp_path):
+    piped = tmp_path / "piped"
+    shutil.copytree(qwen2_folder, piped)
+    os.mkfifo(piped / "README.md")
+    with pytest.raises(ModelCorrupt, match=r"README\.md is no plain file"):
+        store.import_path(piped, name="tiny", **FACTS)
+
+
+@pytest.mark.parametrize(("replace", "error"), [("link", OSError), ("pipe", ModelCorrupt)])
+def test_what_takes_a_files_place_after_it_was_chosen_is_not_read(
+    store, qwen2_folder, tmp_path, monkeypatch, replace, error
+):
+    laid, elsewhere = tmp_path / "laid", tmp_path / "elsewhere.json"
+    shutil.copytree(qwen2_folder, laid)
+    shutil.copy(laid / "config.json", elsewhere)
+    choose = store_module.selected
+
+    def chosen(source):
+        found = choose(source)
+        (laid / "config.json").unlink()
+        (laid / "config.json").symlink_to(elsewhere) if replace == "link" else os.mkfifo(laid / "config.json")
+        return found
+
+    monkeypatch.setattr(store_module, "selected", chosen)
+    with pytest.raises(error):
+        store.import_path(laid, name="tiny", **FACTS)
+    assert store.names() == []
 
 
 def test_links_truncated_weights_and_wrong_gguf_are_refused(store, qwen2_folder, tmp_path):
