@@ -6,7 +6,6 @@ that `models pull --bundle` wrote, or a GGUF file; what is there is copied, and 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +16,7 @@ from django.conf import settings
 
 from assistant import engines, jobs, observability
 from assistant.audit import services as audit
-from assistant.errors import Conflict, Invalid, NotFound
+from assistant.errors import Invalid, NotFound
 from assistant.guardrails import sanitize
 from assistant.models import JobKind, ModelJob
 from inference.errors import InferenceError
@@ -39,7 +38,7 @@ class Dropped:
 
 
 def folder() -> Path:
-    return Path(settings.MODELS_DROP_DIR)
+    return settings.MODELS_DROP_DIR
 
 
 def dropped() -> list[Dropped]:
@@ -85,13 +84,8 @@ def begin(*, entry: str, name: str, licence: str, revision: str = "") -> ModelJo
             raise Invalid(words, fields={field: [words]})
     engines.store().check_free(name)
     needed = sum(each.stat().st_size for each in selected(path))
-    Path(settings.MODELS_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)
-    free = shutil.disk_usage(settings.MODELS_DIR).free
-    if free < needed:
-        raise Conflict(
-            f"{free / 2**30:.1f} GiB are free where the models lie; {needed / 2**30:.1f} GiB are needed.",
-            code="disk_full",
-        )
+    settings.MODELS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    jobs.check_room(needed, "are needed")
     return jobs.start(JobKind.IMPORT, target=name, name=entry, licence=licence, revision=revision)
 
 

@@ -7,6 +7,7 @@ and `quality.evaluating` begin their own kind and do it.
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import redis
 from celery import current_app
+from django.conf import settings
 from django.db import connections, models, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -52,8 +54,16 @@ _UNDER_WAY = {
     JobKind.QUANTIZE: "This copy is being made already.",
     JobKind.IMPORT: "A model of that name is being imported already.",
     JobKind.EVALUATE: "This model is being evaluated already.",
-    JobKind.BENCHMARK: "The speed of this model is being measured already.",
 }
+
+
+def check_room(needed: int, words: str) -> None:
+    """Raises Conflict where fewer than `needed` bytes are free for models. `words`: "are needed", "may be needed"."""
+    free = shutil.disk_usage(settings.MODELS_DIR).free
+    if free < needed:
+        raise Conflict(
+            f"{free / 2**30:.1f} GiB are free where the models lie; {needed / 2**30:.1f} GiB {words}.", code="disk_full"
+        )
 
 
 def open_jobs() -> models.QuerySet[ModelJob]:

@@ -52,14 +52,13 @@ class JobKind(models.TextChoices):
     QUANTIZE = "quantize"
     IMPORT = "import"
     EVALUATE = "evaluate"
-    BENCHMARK = "benchmark"
 
 
 class ModelJob(Leased):
     """Work on the model `target`, of one kind.
 
-    Quantize: from the model `name` by `recipe`, within the limits. Import: from `name` in the drop folder. Evaluate and
-    benchmark: `name` is `target`. `progress` is in per cent of `stage` (of quantizing, say: writing, measuring);
+    Quantize: from the model `name` by `recipe`, within the limits. Import: from `name` in the drop folder. Evaluate:
+    `name` is `target`. `progress` is in per cent of `stage` (of quantizing, say: writing, measuring);
     `result` is what the kind's `work` returns.
     """
 

@@ -7,7 +7,6 @@ Knows the store, the audit log and the jobs that the models page starts; the wor
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from django.conf import settings
 
 from assistant import engines, jobs, observability
 from assistant.audit import services as audit
-from assistant.errors import Conflict, Invalid
+from assistant.errors import Invalid
 from assistant.jobs import Told
 from assistant.models import JobKind, ModelJob
 from inference.errors import QuantizationRefused
@@ -101,12 +100,7 @@ def _source(name: str, recipe: str) -> Manifest:
             f"{name} is quantized already ({manifest.recipe or manifest.kind}).",
             hint="Quantize the unquantized model, in safetensors.",
         )
-    free, needed = shutil.disk_usage(settings.MODELS_DIR).free, manifest.size
-    if free < needed:
-        raise Conflict(
-            f"{free / 2**30:.1f} GiB are free where the models lie; {needed / 2**30:.1f} GiB may be needed.",
-            code="disk_full",
-        )
+    jobs.check_room(manifest.size, "may be needed")
     return manifest
 
 

@@ -14,6 +14,8 @@ from assistant.documents import personal, policy
 from assistant.documents.models import Document
 from assistant.guardrails import levels
 
+from . import languages
+
 COUNT = 3
 _NUMBER = re.compile(
     r"^(?:[\dIVX]+(?:[.\-]\d+)*[.)、:]?\s+|[一二三四五六七八九十]+、\s*|第[一二三四五六七八九十\d]+[章节条]\s*)"
@@ -31,9 +33,9 @@ def questions(person: User, slugs: Sequence[str] = ()) -> list[str]:
     if slugs:
         readable = readable.filter(collection__slug__in=list(slugs))
     found = list(readable.order_by("collection__slug").values_list("collection__slug", flat=True).distinct())
-    chinese = (get_language() or "").startswith("zh")
+    language = "zh-hans" if (get_language() or "").startswith("zh") else "en"
     theirs = found if person.email.endswith(f"@{DOMAIN}") else []  # "Handbook" is a name that others use too
-    prepared = [[item for item in suggested_questions(slug) if _is_chinese(item) == chinese] for slug in theirs]
+    prepared = [[item for item in suggested_questions(slug) if languages.of(item) == language] for slug in theirs]
     mixed = [items[round_] for round_ in range(COUNT) for items in prepared if len(items) > round_]
     if len(mixed) >= COUNT:
         return mixed[:COUNT]
@@ -62,7 +64,3 @@ def _heading(person: User, document: Document) -> str:
             if _SHORTEST <= len(words) <= _LONGEST and words.casefold() not in document.title.casefold():
                 return words
     return ""
-
-
-def _is_chinese(text: str) -> bool:
-    return any("\u4e00" <= character <= "\u9fff" for character in text)

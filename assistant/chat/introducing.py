@@ -77,7 +77,8 @@ def answer(user: User, question: str, slugs: Sequence[str]) -> Result | None:
     what = kind(question)
     if not what:
         return None
-    with override(languages.of(question)):
+    language = languages.of(question)
+    with override(language):
         openings = {
             "greeting": gettext("Hello."),
             "thanks": gettext("You are welcome."),
@@ -92,7 +93,7 @@ def answer(user: User, question: str, slugs: Sequence[str]) -> Result | None:
             gettext("When they do not say, I tell you so."),
         ]
         note = gettext("What you read here is a fixed text and comes from no document.")
-    between = "" if languages.of(question) == "zh-hans" else " "
+    between = "" if language == "zh-hans" else " "
     readable = policy.readable_collections(user)
     if slugs:
         readable = readable.filter(slug__in=list(slugs))

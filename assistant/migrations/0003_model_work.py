@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='modeljob',
             name='kind',
-            field=models.CharField(choices=[('quantize', 'Quantize'), ('import', 'Import'), ('evaluate', 'Evaluate'), ('benchmark', 'Benchmark')], default='quantize', max_length=10),
+            field=models.CharField(choices=[('quantize', 'Quantize'), ('import', 'Import'), ('evaluate', 'Evaluate')], default='quantize', max_length=10),
         ),
         migrations.AddField(
             model_name='modeljob',
