@@ -138,12 +138,12 @@ def _newest() -> _Choice:
 def _open(choice: _Choice) -> Engine:
     """The engine of a choice. A model that cannot be loaded leaves quotations; the log and the row say so."""
     from inference.engines.extractive import ExtractiveEngine
-    from inference.errors import InferenceError
+    from inference.errors import InferenceError, in_full
 
     try:
         engine = _remote() if choice.engine == "remote" else _local(choice)
     except InferenceError as error:
-        words = f"{error} {error.hint}".strip()
+        words = in_full(error)
         logger.error("The model %s cannot answer: %s Falling back to extractive.", choice.model, words)
         _tell(choice, ActivationState.FAILED, words)
         return ExtractiveEngine()

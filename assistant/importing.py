@@ -19,7 +19,7 @@ from assistant.audit import services as audit
 from assistant.errors import Invalid, NotFound
 from assistant.guardrails import sanitize
 from assistant.models import JobKind, ModelJob
-from inference.errors import InferenceError
+from inference.errors import InferenceError, in_full
 from inference.store import Manifest, pulling, selected
 
 MOST_SHOWN = 100
@@ -68,7 +68,7 @@ def _look(path: Path) -> Dropped:
         size = sum(each.stat().st_size for each in chosen)
         licence = pulling.licence_of(path) if path.is_dir() else ""
     except (InferenceError, OSError) as error:
-        return Dropped(path.name, problem=f"{error} {getattr(error, 'hint', '')}".strip())
+        return Dropped(path.name, problem=in_full(error))
     stem = path.name if path.is_dir() else path.stem.partition("-00001-of-")[0]
     return Dropped(path.name, size, len(chosen), sanitize.title(stem.replace(" ", "-"), limit=100), licence)
 

@@ -25,7 +25,7 @@ from kombu.exceptions import OperationalError
 from assistant import leases, observability
 from assistant.errors import AssistantError, Conflict, NotFound
 from assistant.models import JobKind, JobState, ModelJob
-from inference.errors import InferenceError, OutOfMemory, QuantizationRefused
+from inference.errors import InferenceError, OutOfMemory, QuantizationRefused, in_full
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def carry_out(job_id: int, work: Work) -> None:
         except leases.LeaseLost:
             return
         except (InferenceError, AssistantError, FileExistsError) as error:
-            told = f"{error} {getattr(error, 'hint', '')}".strip()
+            told = in_full(error)
             _end(job, JobState.REFUSED if isinstance(error, QuantizationRefused) else JobState.FAILED, told)
         except OSError as error:
             _end(job, JobState.FAILED, f"A file could not be read or written: {error.strerror or error}.")

@@ -26,6 +26,11 @@ class InferenceError(Exception):
         self.hint = hint
 
 
+def in_full(error: BaseException) -> str:
+    """What is wrong, and what a person can do where the fault says so."""
+    return f"{error} {getattr(error, 'hint', '')}".strip()
+
+
 class ModelNotFound(InferenceError):
     """No model of that name or at that path."""
 

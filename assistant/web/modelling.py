@@ -19,7 +19,7 @@ from assistant.accounts.models import User
 from assistant.errors import Conflict, NotFound
 from assistant.models import ActivationState, JobKind, JobState, ModelJob
 from assistant.quality import evaluating, gate
-from inference.errors import InferenceError, ModelNotFound
+from inference.errors import InferenceError, ModelNotFound, in_full
 from inference.store import Gate
 
 _ACTIVE = ActivationState.ACTIVE.value
@@ -238,7 +238,7 @@ def _told() -> Iterator[None]:
     except FileExistsError as error:
         raise Conflict("A model of that name is installed already. Remove it first.") from error
     except InferenceError as error:
-        raise Conflict(f"{error} {error.hint}".strip(), code="model_refused") from error
+        raise Conflict(in_full(error), code="model_refused") from error
 
 
 def installed_models() -> list[ModelRow]:

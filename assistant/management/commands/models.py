@@ -21,7 +21,7 @@ from assistant.errors import AssistantError
 from assistant.quality import files, gate, workbench
 from assistant.quality.models import QuestionFile, Split
 from inference.engines.base import Engine
-from inference.errors import InferenceError
+from inference.errors import InferenceError, in_full
 from inference.store import Limits, Manifest, pulling
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Command(BaseCommand):
                 do = "made" if options["do"] in workbench.RECIPES else options["do"]
                 getattr(self, f"_{do}")(options)
         except (InferenceError, AssistantError, FileExistsError, ValueError) as error:
-            raise CommandError(f"{error} {getattr(error, 'hint', '')}".strip()) from error
+            raise CommandError(in_full(error)) from error
 
     @staticmethod
     def _add_quantize(parser: ArgumentParser) -> None:
