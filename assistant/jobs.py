@@ -17,14 +17,14 @@ from typing import Any
 import redis
 from celery import current_app
 from django.conf import settings
-from django.db import connections, models, transaction
+from django.db import IntegrityError, connections, models, transaction
 from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from assistant import leases, observability
 from assistant.errors import AssistantError, Conflict, NotFound
-from assistant.models import JobKind, JobState, ModelJob
+from assistant.models import LIVE, JobKind, JobState, ModelJob
 from inference.errors import InferenceError, OutOfMemory, QuantizationRefused, in_full
 
 logger = logging.getLogger(__name__)
@@ -42,11 +42,12 @@ Work = Callable[[ModelJob, Told], dict[str, Any]]  # what is kept as the row's r
 
 def start(kind: JobKind, *, target: str, **fields: Any) -> ModelJob:
     """A job for a worker, which is told once it is committed. One at a time for each kind and target: Conflict."""
-    with transaction.atomic():
-        if open_jobs().filter(kind=kind, target=target).exists():
-            raise Conflict(_UNDER_WAY[kind], code="under_way")
-        job = ModelJob.objects.create(kind=kind, target=target, by=observability.current().actor, **fields)
-        transaction.on_commit(lambda: send(job))
+    try:
+        with transaction.atomic():  # of two at the same moment the database lets one in
+            job = ModelJob.objects.create(kind=kind, target=target, by=observability.current().actor, **fields)
+    except IntegrityError as error:
+        raise Conflict(_UNDER_WAY[kind], code="under_way") from error
+    transaction.on_commit(lambda: send(job))
     return job
 
 
@@ -67,7 +68,7 @@ def check_room(needed: int, words: str) -> None:
 
 
 def open_jobs() -> models.QuerySet[ModelJob]:
-    return ModelJob.objects.filter(state__in=(JobState.QUEUED, JobState.RUNNING))
+    return ModelJob.objects.filter(state__in=LIVE)
 
 
 def stop(job_id: int) -> None:

@@ -48,6 +48,9 @@ class JobState(models.TextChoices):
     CANCELLED = "cancelled"  # a person stopped it
 
 
+LIVE = (JobState.QUEUED, JobState.RUNNING)
+
+
 class JobKind(models.TextChoices):
     QUANTIZE = "quantize"
     IMPORT = "import"
@@ -82,6 +85,11 @@ class ModelJob(Leased):
 
     class Meta:
         ordering: ClassVar = ["-pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["kind", "target"], condition=models.Q(state__in=LIVE), name="one_live_job_of_a_kind_and_target"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.target}: {self.state}"

@@ -1,9 +1,10 @@
 """The faults this library raises.
 
-InferenceError                 base; ``hint`` says what a person can do, ``retryable`` whether trying again
-may help ├── ModelNotFound              no model of that name or at that path
+InferenceError                 base; ``hint`` says what a person can do, ``retryable`` whether trying again may help
+├── ModelNotFound              no model of that name or at that path
 ├── ModelCorrupt               a file is damaged, altered or of a wrong format (``file`` names it)
 ├── OutOfMemory                the model or the request does not fit into memory
+├── DiskFull                   a model does not fit where it should be kept
 ├── PromptTooLong              the prompt leaves no room for an answer (``tokens`` of ``limit``)
 ├── QuantizationRefused        the quantized model is not near enough to the original one
 ├── WorkbenchError             a training, pruning or evaluation run was asked for what it cannot do
@@ -27,8 +28,12 @@ class InferenceError(Exception):
 
 
 def in_full(error: BaseException) -> str:
-    """What is wrong, and what a person can do where the fault says so."""
-    return f"{error} {getattr(error, 'hint', '')}".strip()
+    """What is wrong, and what a person can do where the fault says so; each a sentence of its own."""
+    words, hint = str(error).strip(), str(getattr(error, "hint", "")).strip()
+    if not (words and hint):
+        return words or hint
+    ended = words.rstrip("\"'’”»」』)）").endswith((".", "!", "?", "…", "。", "！", "？"))
+    return f"{words}{'' if ended else '.'} {hint}"
 
 
 class ModelNotFound(InferenceError):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from inference.errors import InferenceError, WorkbenchError
+from inference.errors import InferenceError, WorkbenchError, in_full
 from inference.runs import card, checks
 from inference.runs.data import Examples, Item, examples, read, split
 from inference.runs.folder import RunFolder
@@ -130,7 +130,7 @@ def run(
     try:
         result = start(tool, settings, work)
     except InferenceError as error:
-        sys.stderr.write(f"{error} {error.hint}".strip() + "\n")
+        sys.stderr.write(in_full(error) + "\n")
         return 2
     if os.environ.get("RANK", "0") == "0":
         sys.stdout.write(json.dumps(result) + "\n")

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from inference.errors import InferenceError, WorkbenchError
+from inference.errors import InferenceError, WorkbenchError, in_full
 from inference.runs import card, command
 
 TOOLS = {
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = again(given.run, given.out, device=given.device, data_root=given.data_root, tolerance=given.tolerance)
     except InferenceError as error:
-        sys.stderr.write(f"{error} {error.hint}".strip() + "\n")
+        sys.stderr.write(in_full(error) + "\n")
         return 2
     for words in (*found["told"], *found["differences"]):
         sys.stderr.write(words + "\n")

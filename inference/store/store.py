@@ -6,12 +6,16 @@ and links are refused by name, and so is a configuration that asks for remote co
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,18 +126,13 @@ class ModelStore:
                 f"{name!r} is not a model name", hint="Use letters, digits, dots, dashes and underscores."
             )
         if (self.root / name).exists():
-            raise FileExistsError(
-                f"A model named {name!r} is installed already; remove it first or choose another name."
-            )
+            raise FileExistsError(_installed(name))
 
     def _install(self, name: str, fill: Callable[[Path], dict[str, Any]], told: Told = untold) -> Manifest:
-        """A new folder, filled, looked through and recorded; nothing half is left behind."""
+        """A new folder, filled, looked through and recorded; nothing half is left behind. Of two at once under one
+        name the first to end is installed, whole; the other raises FileExistsError."""
         self.check_free(name)
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = self.root / f".{name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(mode=0o700)
-        try:
+        with self._working_folder(name) as partial:
             known = fill(partial)
             facts = _check_content(partial, known["kind"])
             manifest = Manifest(
@@ -146,11 +145,31 @@ class ModelStore:
                 **known,
             )
             manifest.write(partial)
-            partial.rename(self.root / name)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+            try:
+                partial.rename(self.root / name)
+            except OSError as error:
+                if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise FileExistsError(_installed(name)) from error
+                raise
         return manifest
+
+    @contextmanager
+    def _working_folder(self, name: str) -> Iterator[Path]:
+        """An empty folder that nobody else writes to, locked while it is in use and taken away in the end. What nobody
+        holds a lock on was left by a process that was killed, and is taken away first."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(self.root):
+            for left in self.root.glob(".*.partial"):
+                with suppress(OSError), _locked(left, fcntl.LOCK_NB):
+                    shutil.rmtree(left)
+            folder = Path(tempfile.mkdtemp(dir=self.root, prefix=f".{name}.", suffix=".partial"))
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing is there any more once it has become the model
+            os.close(lock)
 
     def verify(self, name: str) -> Manifest:
         """Read every file again. Raises ModelCorrupt naming the first file that is missing, added or altered."""
@@ -173,6 +192,21 @@ class ModelStore:
         shutil.rmtree(self.folder(name))
 
 
+def _installed(name: str) -> str:
+    return f"A model named {name!r} is installed already; remove it first or choose another name."
+
+
+@contextmanager
+def _locked(folder: Path, more: int = 0) -> Iterator[None]:
+    """Raises OSError: it cannot be opened or, with LOCK_NB, another holds it."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | more)
+        yield
+    finally:
+        os.close(lock)
+
+
 def _relative_files(folder: Path) -> Iterator[str]:
     for directory, _, names in os.walk(folder, followlinks=False):
         for name in names:
@@ -189,18 +223,28 @@ def _entries(folder: Path, told: Told) -> Iterator[FileEntry]:
 
 
 def _bring(targets: dict[Path, Path], told: Told, *, move: bool) -> None:
-    """Each file to its target; a copy is made in pieces, so that it can be followed and stopped."""
-    total, done = sum(path.stat().st_size for path in targets), 0
+    """Each file to its target; a copy is made in pieces, so that it can be followed and stopped. No more is copied of a
+    file than it held at first. Raises ModelCorrupt for one that has grown or shrunk meanwhile."""
+    sizes = {path: path.stat().st_size for path in targets}
+    total, done = sum(sizes.values()), 0
     for path, target in targets.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         if move:
             path.rename(target)
             continue
+        left = sizes[path]
         with _opened(path) as source, target.open("wb") as copy:
-            while piece := source.read(PIECE_BYTES):
+            while piece := source.read(min(PIECE_BYTES, left)):
                 copy.write(piece)
+                left -= len(piece)
                 done += len(piece)
                 told("copying", done, total)
+            if left or source.read(1):
+                raise ModelCorrupt(
+                    f"{path.name} changed while it was copied",
+                    file=path.name,
+                    hint="Import it again when nothing writes to it any more.",
+                )
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -1,6 +1,8 @@
 import json
 import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -98,6 +100,77 @@ def test_what_takes_a_files_place_after_it_was_chosen_is_not_read(
     with pytest.raises(error):
         store.import_path(laid, name="tiny", **FACTS)
     assert store.names() == []
+
+
+@pytest.mark.parametrize("change", ["grown", "shrunk"])
+def test_a_file_that_changes_while_it_is_copied_is_refused_with_its_name(store, qwen2_folder, tmp_path, change):
+    laid = tmp_path / "laid"
+    shutil.copytree(qwen2_folder, laid)
+    weights, copied = laid / "model.safetensors", []
+    size = weights.stat().st_size
+
+    def told(stage, done, total):
+        """The first file is copied: whoever lays the model there writes on."""
+        copied.append(done)
+        os.truncate(weights, size + 2**30 if change == "grown" else size - 1)
+
+    with pytest.raises(ModelCorrupt, match="changed while it was copied") as caught:
+        store.import_path(laid, name="tiny", told=told, **FACTS)
+    assert caught.value.file == "model.safetensors"
+    assert copied[-1] <= sum(
+        path.stat().st_size for path in qwen2_folder.iterdir()
+    )  # it stopped at the size seen first
+    assert store.names() == []
+    assert not list(store.root.glob(".*"))
+
+
+def test_two_imports_of_one_name_at_once_never_mix_their_files(store, qwen2_folder, tmp_path):
+    """Both are in the middle of copying when the other begins; the first to end is installed as it was."""
+    number = 3
+    folders = []
+    for at in range(number):
+        laid = tmp_path / f"laid{at}"
+        shutil.copytree(qwen2_folder, laid)
+        (laid / "README.md").write_text(f"Copy {at}.")
+        (laid / f"only{at}.json").write_text("{}")
+        folders.append(laid)
+    barrier = threading.Barrier(number)
+
+    def bring(laid):
+        waited = []
+
+        def told(stage, done, total):
+            if not waited:
+                waited.append(barrier.wait(60))
+
+        return store.import_path(laid, name="tiny", told=told, **FACTS)
+
+    with ThreadPoolExecutor(number) as pool:
+        ends = [pool.submit(bring, laid) for laid in folders]
+    faults = [end.exception() for end in ends]
+    assert [type(fault) for fault in faults if fault] == [FileExistsError] * (number - 1)
+    won = faults.index(None)
+    assert store.verify("tiny").source == f"laid{won}"
+    assert (store.folder("tiny") / "README.md").read_text() == f"Copy {won}."
+    assert [path.name for path in store.folder("tiny").glob("only*")] == [f"only{won}.json"]
+    assert [path.name for path in store.root.iterdir()] == ["tiny"]
+
+
+def test_what_a_killed_process_left_is_taken_away_and_what_is_in_use_is_not(store, qwen2_folder):
+    left = store.root / ".other.abc.partial"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"half")
+
+    def told(stage, done, total):
+        assert not left.exists()
+        (used,) = store.root.glob(".tiny.*.partial")
+        if done == total and stage == "copying":
+            store.import_path(qwen2_folder, name="second", **FACTS)
+            assert used.is_dir()
+
+    store.import_path(qwen2_folder, name="tiny", told=told, **FACTS)
+    assert store.names() == ["second", "tiny"]
+    store.verify("tiny")
 
 
 def test_links_truncated_weights_and_wrong_gguf_are_refused(store, qwen2_folder, tmp_path):
