@@ -75,8 +75,8 @@ def _grounds(name: str, quantization: str, reason: str) -> Grounds:
             )
         raise Conflict(
             "This model was not evaluated with this quantization against the present golden set, or could not answer "
-            "half of it itself. Run “manage.py models activate NAME --evaluate” on this machine, or give a reason for "
-            "going without; it is recorded.",
+            "half of it itself. Evaluate it on the page “Models” (or with “manage.py models activate NAME "
+            "--evaluate”), or give a reason for going without; it is recorded.",
             code="not_evaluated",
         )
     if len(cleaned) < LEAST_REASON:

@@ -40,8 +40,8 @@ ERRORS = (
     ),
     gettext_noop(
         "This model was not evaluated with this quantization against the present golden set, or could not "
-        "answer half of it itself. Run “manage.py models activate NAME --evaluate” on this machine, or give a "
-        "reason for going without; it is recorded."
+        "answer half of it itself. Evaluate it on the page “Models” (or with “manage.py models activate NAME "
+        "--evaluate”), or give a reason for going without; it is recorded."
     ),
     gettext_noop("Give the reason in at least 10 characters."),
     gettext_noop("Use at least 10 characters."),

@@ -42,7 +42,9 @@ def asked(people):
 
 
 def test_without_an_evaluation_it_is_refused_with_what_to_do(store, people, asked):  # noqa: F811
-    with pytest.raises(Conflict, match="models activate NAME --evaluate") as refusal:
+    with pytest.raises(
+        Conflict, match=r"Evaluate it on the page “Models” \(or with .*models activate NAME --evaluate"
+    ) as refusal:
         gate.activate(actor=people.administrator, name="tiny", quantization="none")
     assert refusal.value.code == "not_evaluated"
     assert activation.current() is None

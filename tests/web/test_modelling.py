@@ -186,3 +186,23 @@ def test_a_licence_is_asked_for_and_a_name_is_taken_once(page, drop):
         "import/", entry="laid", name="brought", licence="MIT"
     )
     assert ModelJob.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "evaluate", "answer"), [("en", "Evaluate", "Let it answer"), ("zh-hans", "评测", "用于回答")]
+)
+def test_the_way_to_let_a_model_answer_names_the_buttons_of_the_page_first(
+    page,
+    people,
+    language,
+    evaluate,
+    answer,
+):
+    people.administrator.language = language
+    people.administrator.save()
+    shown = page()
+    assert f">{evaluate}</button>" in shown
+    assert f">{answer}</button>" in shown
+    told = shown.partition("manage.py models activate")[0]
+    assert f"“{evaluate}”" in told
+    assert f"“{answer}”" in told
