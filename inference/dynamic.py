@@ -2,9 +2,10 @@
 
 The arithmetic is torch's dynamic quantization (`quantized.linear_dynamic`), with one scale for all activations of a
 call: one token with a large value spoils its neighbours, and what is beside an answer in the batch changes it. Here
-every token is divided by its own largest value first, and one more row pins the scale, so a token's result depends on
-that token alone. Knows layers and weight files. A gate decides whether the result is good enough to be offered: the
-model is loaded layer by layer, each run once as it was and once quantized, so no second copy is ever in memory.
+every token is divided by its own largest value first and the scale is the same for all calls, so a token's result
+depends on that token alone. Knows layers and weight files. A gate decides whether the result is good enough to be
+offered: the model is loaded layer by layer, each run once as it was and once quantized, so no second copy is ever in
+memory.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ MIN_COSINE = 0.99  # of the logits, averaged over positions
 MIN_AGREEMENT = 0.95  # of the likeliest next token, where the unquantized model is decided
 DECIDED = 0.1  # difference of the two highest probabilities
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
+_FIXED = torch.backends.quantized.engine in {"x86", "fbgemm"}  # a product may be told the scale of its input
 SCALES = "weight_scale"  # beside a layer's integers, in a folder that was quantized
 _CHUNK = 512  # output channels quantized at a time: bounds the copy in single precision
 _CALIBRATION = (
@@ -88,16 +90,34 @@ class DynamicLinear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(…, in) in single precision -> (…, out)."""
-        flat = x.reshape(-1, self.in_features)
-        largest = flat.abs().amax(1, keepdim=True).clamp_min_(1e-12)
-        scaled = torch.zeros(flat.shape[0] + 1, self.in_features)
-        torch.div(flat, largest, out=scaled[:-1])
-        scaled[-1, 0], scaled[-1, -1] = 1.0, -1.0  # pins the range to [-1, 1] whatever the tokens are
-        out = torch.ops.quantized.linear_dynamic(scaled, self._packed, self._narrow)[:-1] * largest
-        if self.bias is not None:
-            out += self.bias
-        shaped: torch.Tensor = out.reshape(*x.shape[:-1], self.out_features)
-        return shaped
+        given, largest = scaled(x.reshape(-1, self.in_features))
+        return self.scaled_product(given, largest).reshape(*x.shape[:-1], self.out_features)
+
+    def scaled_product(self, given: torch.Tensor, largest: torch.Tensor) -> torch.Tensor:
+        """As `forward`, of what `scaled` gave."""
+        out = self.product(given)
+        return out.mul_(largest) if self.bias is None else torch.addcmul(self.bias, out, largest)
+
+    def product(self, given: torch.Tensor) -> torch.Tensor:
+        """(tokens, in), all within [-1, 1] -> (tokens, out), without the bias."""
+        out: torch.Tensor
+        if _FIXED:
+            half = 63 if self._narrow else 127
+            out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+                given, 1 / half, half + 1, self._packed
+            )
+            return out
+        pinned = given.new_zeros(len(given) + 1, self.in_features)
+        pinned[:-1] = given
+        pinned[-1, 0], pinned[-1, -1] = 1.0, -1.0  # one more row pins the range whatever the tokens are
+        out = torch.ops.quantized.linear_dynamic(pinned, self._packed, self._narrow)[:-1]
+        return out
+
+
+def scaled(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(tokens, in) -> each token by its own largest value, and that value (tokens, 1)."""
+    largest = x.abs().amax(1, keepdim=True).clamp_min_(1e-12)
+    return x / largest, largest
 
 
 def integers(weight: torch.Tensor | Rows) -> tuple[torch.Tensor, torch.Tensor]:

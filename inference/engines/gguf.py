@@ -15,10 +15,11 @@ from typing import Any
 import psutil
 
 from inference.engines.base import Message
-from inference.engines.batching import BatchingEngine, BatchOptions
+from inference.engines.batching import BatchingEngine
 from inference.engines.decoding import THINK_CLOSE, THINK_OPEN
 from inference.engines.llama import LlamaModel, LlamaRunner
 from inference.engines.lookup import MOST
+from inference.engines.running import BatchOptions
 from inference.engines.transcript import plain
 from inference.errors import EngineUnavailable, ModelCorrupt, ModelNotFound, OutOfMemory
 from inference.store import GgufHeader, adapted_architecture, gguf_weights, read_header

@@ -238,6 +238,7 @@ class SequenceCache:
 class LlamaRunner:
     """Runs the model over ranges of rows. Not thread-safe, but for `close` of what nobody runs."""
 
+    cut = 1
     device = "cpu"  # where logits lie; the weights may lie elsewhere in a build of llama.cpp that can
 
     def __init__(self, model: LlamaModel, *, rows: int, cells: int, outputs: int, batch: int, token_bytes: int) -> None:

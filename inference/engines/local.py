@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inference.engines import rows
-from inference.engines.batching import BatchingEngine, BatchOptions
+from inference.engines.batching import BatchingEngine
+from inference.engines.running import BatchOptions
 from inference.engines.transformers import TransformersEngine
 
 if TYPE_CHECKING:

@@ -205,6 +205,7 @@ class Runner(Protocol):
     """What the batch needs of a model, whoever computes it; see RowRunner."""
 
     device: str
+    cut: int  # prompts are read end to end, their pieces end at multiples of so many tokens; 0: as a padded rectangle
 
     @property
     def cache(self) -> Cache: ...
@@ -214,6 +215,8 @@ class Runner(Protocol):
 
 class RowRunner:
     """Runs the model over ranges of rows. Not thread-safe: one thread runs one model."""
+
+    cut = 0
 
     def __init__(self, loaded: LoadedModel) -> None:
         _register()

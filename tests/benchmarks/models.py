@@ -24,8 +24,9 @@ from inference import loading
 from inference.benchmark import speed
 from inference.config import GenerationOptions
 from inference.engines.base import GenerationRequest, Message
-from inference.engines.batching import BatchingEngine, BatchOptions
+from inference.engines.batching import BatchingEngine
 from inference.engines.gguf import GgufEngine
+from inference.engines.running import BatchOptions
 from inference.memory import Peak
 from tests.benchmarks import quoting
 from tests.inference.gguf.build import write_random

@@ -18,7 +18,8 @@ import torch
 
 from inference.config import GenerationOptions
 from inference.engines.base import Finish, GenerationRequest, Message, collect
-from inference.engines.batching import BatchingEngine, BatchOptions
+from inference.engines.batching import BatchingEngine
+from inference.engines.running import BatchOptions
 from inference.engines.transcript import END_THINKING
 from tests.inference.models.conftest import build_tokenizer
 

@@ -12,7 +12,8 @@ from assistant.chat import prompting
 from assistant.chat.models import Outcome
 from inference import loading
 from inference.engines.base import GenerationRequest
-from inference.engines.batching import BatchingEngine, BatchOptions
+from inference.engines.batching import BatchingEngine
+from inference.engines.running import BatchOptions
 from inference.engines.transcript import render
 from tests.chat.conftest import company  # noqa: F401 - a fixture
 from tests.chat.engines import ScriptedModel

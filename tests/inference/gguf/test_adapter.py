@@ -9,8 +9,8 @@ import torch
 from inference.config import GenerationOptions
 from inference.engines import llama
 from inference.engines.base import GenerationRequest, Message, collect
-from inference.engines.batching import BatchOptions
 from inference.engines.gguf import GgufEngine
+from inference.engines.running import BatchOptions
 from inference.errors import ModelCorrupt, ModelNotFound
 from tests.inference.gguf import build
 from tests.inference.many import never

@@ -11,8 +11,8 @@ from inference import loading, nearness
 from inference.config import GenerationOptions
 from inference.engines import llama
 from inference.engines.base import Delta, Engine, Finish, GenerationRequest, Message, collect
-from inference.engines.batching import BatchOptions
 from inference.engines.gguf import GgufCodec, GgufEngine
+from inference.engines.running import BatchOptions
 from inference.errors import EngineUnavailable, ModelCorrupt, OutOfMemory, PromptTooLong, QuantizationRefused
 from tests.inference.gguf import build
 from tests.inference.many import asking, crowd, never, together

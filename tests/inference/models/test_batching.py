@@ -8,9 +8,10 @@ import pytest
 
 from inference import loading
 from inference.engines.base import collect
-from inference.engines.batching import BatchingEngine, BatchOptions
+from inference.engines.batching import BatchingEngine
 from inference.engines.local import engine_for
 from inference.engines.lookup import Lookup
+from inference.engines.running import BatchOptions
 from inference.engines.transformers import TransformersEngine
 from inference.errors import EngineUnavailable, OutOfMemory, PromptTooLong
 from tests.inference.many import asking, crowd, never, together
