@@ -93,7 +93,8 @@ def _clean_redis(redis_server: str) -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _flush_in_spite_of_the_audit_triggers() -> Iterator[None]:
-    """A transactional test ends by emptying every table, which the audit tables refuse: their triggers step aside.
+    """A transactional test ends by emptying every table, which the audit tables refuse: their triggers step aside, once
+    nobody reads any more.
 
     The files that remember the audit log go with it.
     """
@@ -102,9 +103,12 @@ def _flush_in_spite_of_the_audit_triggers() -> Iterator[None]:
 
     from assistant.audit import services, triggers
 
+    from .flush import wait_for_readers
+
     teardown = TransactionTestCase._fixture_teardown
 
     def flush(case: TransactionTestCase) -> None:
+        wait_for_readers()
         triggers.remove(connection)
         try:
             teardown(case)
