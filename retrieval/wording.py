@@ -27,12 +27,18 @@ _LOOSE = frozenset(
 
 def in_full(question: str, passages: Iterable[str]) -> str:
     """The question with each short form replaced by the full form that the passages use most; mostly as it was."""
+    for short, full in short_forms(question, passages).items():
+        question = question.replace(short, full)
+    return question
+
+
+def short_forms(question: str, passages: Iterable[str]) -> dict[str, str]:
+    """The question's short forms, each with the full form that the passages use most."""
     runs = _RUN.findall(question)
     text = "\n".join(passages) if runs else ""
-    for short in dict.fromkeys(run[at : at + 2] for run in runs for at in range(len(run) - 1)):
-        if short not in text and _LOOSE.isdisjoint(short) and (full := _full(short, text)):
-            question = question.replace(short, full)
-    return question
+    pairs = dict.fromkeys(run[at : at + 2] for run in runs for at in range(len(run) - 1))
+    unknown = [pair for pair in pairs if pair not in text and _LOOSE.isdisjoint(pair)]
+    return {short: full for short in unknown if (full := _full(short, text))}
 
 
 def _full(short: str, text: str) -> str:

@@ -121,6 +121,10 @@ class AnswerOutput(serializers.Serializer[Any]):
         child=serializers.CharField(),
         help_text="Questions to begin with, under an answer that introduces the assistant.",
     )
+    also = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Words of the documents that were searched for in place of short or misspelt ones of the question.",
+    )
     created_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
 

@@ -157,6 +157,8 @@ class _Work:
         if not found:
             return self._ended(Outcome.NOT_FOUND, "no_match" if report.partitions else "nothing_readable")
         passages = tuple(passage_of(item) for item in found)
+        if also := wording.also(standalone.question, found):
+            self._evidence["also"] = self._detail["also"] = also
         with self._clock.stage("evidence"):
             assessment = self._tools.scorer.assess(wording.in_full_words(standalone.question, found), passages)
         self._detail["answerable"] = round(assessment.answerable, 4)

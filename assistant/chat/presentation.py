@@ -22,7 +22,7 @@ from assistant.accounts.models import User
 from assistant.documents import personal, policy
 from assistant.documents.models import Chunk, Document, Page
 
-from . import examples, introducing, languages
+from . import examples, introducing, languages, spelling
 from .models import Answer, AnswerStatus, Citation, Outcome
 
 PARAGRAPH_CHARS = 700
@@ -91,6 +91,7 @@ class AnswerView:
     finished_at: datetime | None
     feedback: bool | None = field(default=None)
     examples: tuple[str, ...] = ()  # questions to go on with, under an answer that introduces the assistant
+    also: tuple[str, ...] = ()  # words of the documents that were searched for in place of the question's own
 
     @property
     def introduces(self) -> bool:
@@ -128,7 +129,11 @@ def present_all(*, actor: User, answers: Iterable[Answer]) -> list[AnswerView]:
     reasons = {row.pk: _withheld(row, rests_on[row.pk], readable) for row in rows}
     citations = _citations([row for row in rows if not reasons[row.pk]])
     names = dict(policy.visible_collections(actor).values_list("slug", "name"))
-    views = [_view(row, reasons[row.pk], citations.get(row.pk, ()), names) for row in rows]
+    also = spelling.told(actor, [row for row in rows if not reasons[row.pk]])
+    views = [
+        replace(_view(row, reasons[row.pk], citations.get(row.pk, ()), names), also=also.get(row.pk, ()))
+        for row in rows
+    ]
     return [_introduced(actor, view) for view in _by_policy(actor, views, rests_on)]
 
 

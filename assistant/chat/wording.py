@@ -15,7 +15,9 @@ from typing import Any
 from assistant import engines
 from assistant.documents.search import FoundPassage, SearchReport
 from retrieval.spelling import corrected, holds, misspelt
-from retrieval.wording import in_full
+from retrieval.wording import short_forms
+
+from . import spelling
 
 
 def searched(search: Callable[..., SearchReport], text: str, **how: Any) -> SearchReport:
@@ -27,8 +29,22 @@ def searched(search: Callable[..., SearchReport], text: str, **how: Any) -> Sear
 
 def in_full_words(question: str, found: Sequence[FoundPassage]) -> str:
     """The question as the reader gets it; the person, the record and the engine keep their own words."""
+    return _in_full(question, found)[0]
+
+
+def also(question: str, found: Sequence[FoundPassage]) -> list[spelling.Place]:
+    """Where the words stand that took the place of the question's own, to be told to who asked."""
+    return spelling.places(_in_full(question, found)[1], [(item.chunk, item.passage) for item in found])
+
+
+def _in_full(question: str, found: Sequence[FoundPassage]) -> tuple[str, list[str]]:
+    """The question in the passages' words, and which of them are not the question's own."""
     texts = [_text(item) for item in found]
-    return corrected(in_full(question, texts), texts, _common)
+    forms = short_forms(question, texts)
+    for short, full in forms.items():
+        question = question.replace(short, full)
+    right = misspelt(question, texts, _common)
+    return corrected(question, texts, _common), list(dict.fromkeys([*forms.values(), *right.values()]))
 
 
 def _with_holders(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
+from assistant.accounts.roles import Role
+from assistant.audit.models import AuditEvent
 from assistant.chat import answering, replay, services, wording
 from assistant.chat.models import Outcome
 from assistant.demo.company import sources
+from assistant.documents import services as documents
+from assistant.documents.models import Grant
 
 from .library import asked, collection, write_document
 
@@ -92,3 +97,41 @@ def test_spelling_is_never_learnt_from_unreadable_documents(company, people):
 
 def passages(person, text):
     return answering.tools().searcher.search(user=person, text=text, collections=(), limit=10, per_document=3).passages
+
+
+def test_the_person_is_told_what_else_was_searched_for_and_only_while_they_may_read_it(transactional_db, people):
+    where, mine = collection("rules", "everyone"), collection("mine", people.employee)
+    write_document(where, "Form", ["Form\n\nThe form is on the board. It takes a day to be read."])
+    write_document(mine, "Claims", ["Claims\n\nReimbursement takes ten working days after the form arrived."])
+    answer = asked(people.employee, "How long does reimbursment take?")
+    assert also(people.employee, answer) == ("Reimbursement",)
+    assert "eimbursement" not in json.dumps([answer.evidence, closed(answer)])  # places are kept, no words
+    assert closed(answer)["also"] == answer.evidence["also"] != []
+    assert also(people.outsider, asked(people.outsider, "How long does reimbursment take?")) == ()
+    Grant.objects.filter(user=people.employee).delete()
+    assert also(people.employee, answer) == ()
+
+
+def test_a_word_beside_hidden_personal_data_is_not_told(transactional_db, people):
+    where = collection("rules", "everyone")
+    text = "Claims\n\nReimbursement to the card 4111 1111 1111 1111 takes ten working days after the form arrived."
+    write_document(where, "Claims", [text])
+    answer = asked(people.employee, "How long does reimbursment take?")
+    assert also(people.employee, answer) == ("Reimbursement",)
+    documents.set_personal_data_policy(
+        actor=people.administrator, collection=where, treatments=dict.fromkeys(Role.values, "mask")
+    )
+    assert also(people.employee, answer) == ()
+
+
+def test_without_other_words_nothing_is_told(handbook, people):
+    answer = asked(people.employee, "加班每月最多多少小时？")
+    assert (also(people.employee, answer), "also" in answer.evidence, "also" in closed(answer)) == ((), False, False)
+
+
+def also(person, answer):
+    return services.present(actor=person, answer=answer).also
+
+
+def closed(answer):
+    return AuditEvent.objects.filter(target_id=str(answer.pk)).order_by("seq").last().detail

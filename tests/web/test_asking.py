@@ -101,6 +101,21 @@ def test_answer_is_withheld_once_its_document_cannot_be_read(as_person, people, 
     assert "no longer read" in body
 
 
+@pytest.mark.parametrize("outcome", ["answered", "not_found"])
+def test_page_and_rest_say_what_else_was_searched_for(as_person, people, answered, library, outcome):
+    at = TEXT.index("allowance")
+    place = {"chunk": library.policy.chunks.get().pk, "part": 1, "start": at, "end": at + len("allowance")}
+    answered.evidence["also"] = [place]
+    answered.outcome = outcome
+    answered.save()
+    client = as_person(people.employee)
+    assert "Also searched for: allowance." in client.get(f"/conversations/{answered.conversation_id}/").content.decode()
+    assert client.get(f"/api/v1/answers/{answered.pk}/").json()["also"] == ["allowance"]
+    Grant.objects.filter(scope=library.policy.scope).delete()
+    assert "Also searched" not in client.get(f"/conversations/{answered.conversation_id}/").content.decode()
+    assert client.get(f"/api/v1/answers/{answered.pk}/").json()["also"] == []
+
+
 @pytest.mark.parametrize("persona", ["curator", "auditor", "administrator", "outsider"])
 def test_nobody_else_sees_a_conversation(as_person, people, answered, persona):
     client = as_person(getattr(people, persona))
