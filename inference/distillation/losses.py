@@ -34,7 +34,8 @@ def mixture(logits: Sequence[torch.Tensor], weights: Sequence[float], temperatur
 
 
 def features(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-    """Squared distance in units of the teacher's own variance: one weight suits narrow and wide, early and late."""
+    """Squared distance in units of the teacher's own variance (in this piece of the batch): one weight suits narrow and
+    wide, early and late."""
     wanted = teacher.float()
     spread = wanted.var(dim=0).mean().clamp_min(1e-6)
     return (student.float() - wanted).square().mean() / spread

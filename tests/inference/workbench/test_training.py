@@ -14,6 +14,7 @@ from inference.runs import models
 from inference.runs.folder import RunFolder
 from inference.runs.training import TrainingOptions, fit, rate_at, rows_of
 
+from . import joined
 from .conftest import configuration, options
 
 
@@ -92,19 +93,47 @@ def test_rate_rises_and_falls_and_every_epoch_holds_every_row():
     assert rows[:10] != rows[10:]
 
 
+def _two(*arguments):
+    """Two processes over gloo, joined by accelerate; on a port that is free, over the loopback alone."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(("accumulation", "features", "within"), [(2, 0.0, 1e-4), (1, 0.5, 1e-2)])
+def test_two_processes_have_the_gradient_of_one_with_twice_the_batch(tmp_path, accumulation, features, within):
+    """Adam's first moment after one step is the gradient, times 0.1. Every process sees half of the batch. Inner states
+    are measured in units of a piece's own variance, so that their part agrees less closely.
+    """
+    assert joined.step(tmp_path / "one", accumulation, features) == 1
+    _two("tests.inference.workbench.joined", str(tmp_path / "two"), str(accumulation), str(features))
+    gradients = []
+    for name in ("one", "two"):
+        found = RunFolder(tmp_path / name, tool="t", settings={"features": features}).load_state("optimizer")
+        assert found is not None
+        moments = found[0]["optimizer"]
+        gradients.append({key: value for key, value in moments.items() if key.endswith(".exp_avg")})
+    one, two = gradients
+    assert one.keys() == two.keys()
+    assert any("projections" in key for key in one) == bool(features)
+    whole = float(torch.stack([value.norm() for value in one.values()]).norm())
+    assert whole > 0.01
+    for key, gradient in one.items():
+        assert float((gradient - two[key]).norm()) <= within * max(float(gradient.norm()), whole / 1000), key
+
+
 @pytest.mark.long  # pytest tests/inference/workbench/test_training.py -m long
 def test_two_processes_come_to_what_one_does(teacher_folder, data_file, tmp_path):
     asked = [
-        "-m", "inference.distillation", "--teacher", str(teacher_folder), "--data", str(data_file), "--context", "48",
+        "inference.distillation", "--teacher", str(teacher_folder), "--data", str(data_file), "--context", "48",
         "--steps", "4", "--batch", "4", "--precision", "fp32", "--warmup", "2", "--log-every", "1",
         "--evaluate-every", "4",
         "--layers", "1", "--device", "cpu",
     ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for name, start in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc-per-node", "2"])):
-        command = [sys.executable, *start, *asked, "--out", str(tmp_path / name)]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
+    alone = [sys.executable, "-m", *asked, "--out", str(tmp_path / "one")]
+    subprocess.run(alone, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=600, check=True, capture_output=True)
+    _two(*asked, "--out", str(tmp_path / "two"))
     one, two = (json.loads((tmp_path / name / "card.json").read_text())["results"] for name in ("one", "two"))
     assert one["training"]["best"] == pytest.approx(two["training"]["best"], abs=1e-4)
     assert one["training"]["tokens"] == two["training"]["tokens"]
