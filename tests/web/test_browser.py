@@ -3,7 +3,6 @@ with script, without it, by keyboard, in both languages."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 
@@ -16,16 +15,13 @@ from assistant.chat.models import Answer
 from assistant.documents import holds
 from assistant.documents.models import DocumentVersion
 from assistant.models import JobState, ModelJob
-from assistant.quality import drift
-from assistant.quality import services as quality
-from assistant.quality.marks import Mark, summary
-from assistant.quality.models import GoldenRun, RunStatus, Why
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
 from tests.models.conftest import store  # noqa: F401 - a fixture
 
 from . import audited
 from .browser import CHROMIUM, SWITCHES, Visit, visit
 from .conftest import QUOTE, TEXT
+from .goldens import golden_runs
 
 pytestmark = [
     pytest.mark.browser,
@@ -77,29 +73,6 @@ def copies() -> None:
     ModelJob.objects.create(recipe="int8", target="r1-int8", state=JobState.DONE, **common)
     running = {"state": JobState.RUNNING, "stage": "measuring", "progress": 40}
     ModelJob.objects.create(recipe="dynamic8", target="r1-dynamic8", **running, **common)
-
-
-def golden_runs(email: str) -> GoldenRun:
-    """Five runs of a golden set of thirty questions; the last one is worse, and is returned."""
-    rows = [{"id": str(n), "question": f"How much is allowance {n}?", "answers": ["28"], "answerable": n % 5 > 0,
-             "as": email} for n in range(30)]  # fmt: skip
-    questions = quality.replace("\n".join(map(json.dumps, rows)))
-    first: list[Mark] = []
-    for number in range(5):
-        marks = [
-            Mark(row["answerable"], row["answerable"], sure=0.9 - n / 60, ndcg=0.5 + n / 60, f1=0.3, grounded=1.0,
-                 second=bool(row["answerable"] and (n >= 15 or number < 4)), ms=180 + n)
-            for n, row in enumerate(rows)
-        ]  # fmt: skip
-        first = first or marks
-        changes = drift.compare(first, marks)
-        run = GoldenRun.objects.create(
-            questions=questions, why=Why.SCHEDULE, status=RunStatus.DONE, engine="extractive", reference=number == 0,
-            marks=[mark.row() for mark in marks], summary=summary(marks), drift=[change.row() for change in changes],
-            alarm=any(change.alarm for change in changes), by="system", code="0.1.0+abc",
-        )  # fmt: skip
-    assert run.alarm
-    return run
 
 
 @pytest.fixture
