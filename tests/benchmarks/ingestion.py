@@ -1,7 +1,8 @@
 """How much faster files become searchable than through a plain pipeline of well-known libraries.
 
     python -m venv peers && peers/bin/pip install markitdown langchain-text-splitters
-    python -m tests.benchmarks.ingestion FOLDER --peers peers/bin/python [--files N] [--rounds N] [--threads N]
+    python -m tests.benchmarks.ingestion FOLDER --peers peers/bin/python [--files N] [--rounds N] [--seconds N]
+        [--threads N]
 
 Ours is the product's own way, nothing left out: upload (sealed, flushed, audited), the sandboxed reader, passages,
 screening, embedding, rows, index event, replica; one search at the end of each round must find the last file. Theirs is
@@ -9,13 +10,15 @@ markitdown, langchain's RecursiveCharacterTextSplitter (250 of the model's token
 1,000 characters the model would silently drop most of a Chinese passage), sentence-transformers (float32, the same
 weights) and a FAISS flat index in memory: no sandbox, no database, nothing durable.
 
-The files of each round go through both, one after the other, so that a busy machine is busy for both. torch, FAISS and
-sentence-transformers come from this project's environment for both. The last line is one JSON object.
+Files are drawn by seed, as many from each corpus (a folder in FOLDER), and each round has some of each. A round's files
+go through both sides, one after the other, so that a busy machine is busy for both; no round begins after `--seconds`.
+torch, FAISS and sentence-transformers come from this project's environment for both. The last line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -29,6 +32,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TOKENS = 250  # with the two special ones below what the model reads: neither side embeds text that is then cut off
+WARM = 5  # files, one of each corpus, read before the clock starts, as a worker has read some before
 
 
 def plain_pipeline(model: str, threads: int) -> None:
@@ -144,17 +148,23 @@ class Ours:
 
 
 def sample(folder: Path, count: int) -> list[Path]:
-    files = [path for path in sorted(folder.rglob("*.md")) if path.stat().st_size > 200]
-    random.Random(11).shuffle(files)
-    return files[:count]
+    """`count` files, or all there are: one of each corpus, again and again."""
+    corpora: list[list[Path]] = []
+    for corpus in sorted(path for path in folder.iterdir() if path.is_dir()) or [folder]:
+        files = [path for path in sorted(corpus.rglob("*.md")) if path.stat().st_size > 200]
+        random.Random(11).shuffle(files)
+        corpora.append(files)
+    turns = (path for turn in itertools.zip_longest(*corpora) for path in turn if path is not None)
+    return list(itertools.islice(turns, count))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, help="unpacked corpora: *.md below it")
     parser.add_argument("--peers", type=Path, help="the interpreter in which markitdown and langchain are installed")
-    parser.add_argument("--files", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--files", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=400.0, help="no round begins later than this")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--plain", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -163,8 +173,10 @@ def main() -> None:
         return
     if options.folder is None or options.peers is None:
         parser.error("name a folder and --peers")
-    files = sample(options.folder, options.files)
-    rounds = [files[start :: options.rounds] for start in range(options.rounds)]
+    files = sample(options.folder, WARM + options.files)
+    warm, files = files[:WARM], files[WARM:]
+    each = -(-len(files) // options.rounds)
+    rounds = [files[start : start + each] for start in range(0, len(files), each)]
     with tempfile.TemporaryDirectory(prefix="bench-") as data:
         os.environ.update(ASSISTANT_DATA_DIR=data, DJANGO_SETTINGS_MODULE="assistant.settings")
         os.environ["REDIS_URL"] = f"unix://{data}/redis.sock?db=0"
@@ -175,20 +187,22 @@ def main() -> None:
             peer(options.peers.absolute(), options.threads) as process,
         ):
             ours = Ours(options.threads)
-            ours(files[:2])  # both sides are warm
-            theirs(process, files[:2])
-            measured = [
-                (ours(paths), theirs(process, paths))
-                for paths in ([p for p in r if p not in files[:2]] for r in rounds)
-            ]
+            ours(warm)
+            theirs(process, warm)
+            measured = []
+            began = time.monotonic()
+            for paths in rounds:
+                if time.monotonic() - began < options.seconds:
+                    measured.append((ours(paths), theirs(process, paths)))
+    done = sum(map(len, rounds[: len(measured)]))
     ratios = sorted(their[0] / our[0] for our, their in measured)
     our_time, their_time = (sum(pair[side][0] for pair in measured) for side in (0, 1))
     result = {
         "benchmark": "ingestion",
         "baseline": "markitdown + langchain splitter + sentence-transformers + FAISS flat",
-        "files": sum(map(len, rounds)),
+        "files": done,
         "threads": options.threads,
-        "files_per_second": round(sum(map(len, rounds)) / our_time, 2),
+        "files_per_second": round(done / our_time, 2),
         "passages": sum(pair[0][1] for pair in measured),
         "baseline_passages": sum(pair[1][1] for pair in measured),
         "ratio": round(their_time / our_time, 2),

@@ -38,6 +38,36 @@ def test_rows_are_unit_vectors_in_the_order_asked(embedder):
     assert embedder.embed([]).shape == (0, 384)
 
 
+def _cheapest(lengths):
+    """The least cost of any way to part these lengths, by trying all of them."""
+    best = None
+    for cuts in range(2 ** (len(lengths) - 1)):
+        ends = [at + 1 for at in range(len(lengths) - 1) if cuts >> at & 1] + [len(lengths)]
+        parts = list(zip([0, *ends[:-1]], ends, strict=True))
+        if all(end - start == 1 or _size(lengths, start, end) <= embedding.BATCH_TOKENS for start, end in parts):
+            cost = sum(_size(lengths, *part) + embedding.CALL_TOKENS for part in parts)
+            best = cost if best is None else min(best, cost)
+    return best
+
+
+def _size(lengths, start, end):
+    return (end - start) * max(lengths[start:end])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_batches_are_the_cheapest_there_are(seed):
+    draw = np.random.default_rng(seed)
+    lengths = np.sort(draw.integers(2, (40, 256, 700, 1500)[seed % 4], size=10))
+    found = embedding.batches(lengths)
+    assert [row for start, end in found for row in range(start, end)] == list(range(10))  # every text once, in order
+    assert all(end - start == 1 or _size(lengths, start, end) <= embedding.BATCH_TOKENS for start, end in found)
+    assert sum(_size(lengths, *part) + embedding.CALL_TOKENS for part in found) == _cheapest(lengths)
+
+
+def test_no_batch_of_nothing():
+    assert embedding.batches(np.zeros(0, dtype=np.int64)) == []
+
+
 def test_a_question_is_nearest_to_its_answer(embedder):
     question, *others = embedder.embed(TEXTS)
     assert int(np.argmax(others @ question)) == 3
