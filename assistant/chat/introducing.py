@@ -108,11 +108,14 @@ def answer(user: User, question: str, slugs: Sequence[str]) -> Result | None:
     )
 
 
-def more(question: str, names: Sequence[str], examples: Sequence[str]) -> str:
-    """What is said below the stored text, in the question's language: collections and example questions of now."""
+def more(question: str, names: Sequence[str], examples: Sequence[str]) -> list[tuple[str, int]]:
+    """What is said below the stored text, in the question's language: collections and example questions of now. Each
+    sentence comes with the number of line breaks before it."""
     with override(languages.of(question)):
         if not names:
-            return gettext("There is nothing yet that you can read. Ask a curator or an administrator for access.")
+            return [
+                (gettext("There is nothing yet that you can read. Ask a curator or an administrator for access."), 2)
+            ]
         listed = pgettext("between the names of a list", ", ").join(names[:_NAMED])
         left = max(0, len(names) - _NAMED)
         if left:
@@ -123,7 +126,7 @@ def more(question: str, names: Sequence[str], examples: Sequence[str]) -> str:
             )
         else:
             words = gettext("You can ask about these collections: %(names)s.")
-        parts = [words % {"names": listed, "count": left}]
+        said = [(words % {"names": listed, "count": left}, 2)]
         if examples:
-            parts.append("\n".join([gettext("For example:"), *(f"- {example}" for example in examples)]))
-        return "\n\n".join(parts)
+            said += [(gettext("For example:"), 2), *((f"- {example}", 1) for example in examples)]
+        return said

@@ -145,7 +145,12 @@ def _introduced(actor: User, view: AnswerView) -> AnswerView:
     with override(languages.of(view.question)):
         found = tuple(examples.questions(actor, [item["slug"] for item in named])) if named else ()
     more = introducing.more(view.question, [item["name"] for item in named], found)
-    return replace(view, text=f"{view.text}\n\n{more}", examples=found)
+    return replace(
+        view,
+        text=view.text + "".join("\n" * breaks + words for words, breaks in more),
+        sentences=(*view.sentences, *(SentenceView(words, (), False, breaks) for words, breaks in more)),
+        examples=found,
+    )
 
 
 def sentence_for(view: AnswerView) -> str:

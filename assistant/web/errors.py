@@ -34,7 +34,7 @@ def page(request: HttpRequest, error: errors.AssistantError) -> HttpResponse:
     """The page of an error: what happened, what to do, the number to give to whom one asks."""
     request.refusal = error  # type: ignore[attr-defined]
     heading, advice = failures.error_page(error.status)
-    detail = failures.error_detail(error)
+    detail = failures.error_detail(error) if error.detail != error.title else ""  # the heading says that already
     response = render(
         request,
         "web/error.html",

@@ -51,7 +51,10 @@ _UNREADABLE: dict[str, Any] = {
 _NOT_ANSWERED: dict[str, tuple[Any, Any]] = {
     "not_found": (
         _("The documents you can read do not say"),
-        _("Try other words or name the document. If it should be there, ask the curators of the collection."),
+        _(
+            "Try other words, in the language that the documents are written in, or name the document. If it should be "
+            "there, ask the curators of the collection."
+        ),
     ),
     "refused": (
         _("This question was not answered"),

@@ -112,6 +112,14 @@ def test_it_names_what_this_person_can_ask_and_nothing_else(company, people):
     assert all(f"- {example}" in outsider.text for example in outsider.examples)
 
 
+@pytest.mark.parametrize("question", ["Hi", "你能做什么？"])
+def test_its_sentences_are_its_text(company, people, question):
+    view = view_of(people.employee, asked(people.employee, question))
+    said = "".join(sentence.text for sentence in view.sentences)
+    assert view.examples
+    assert "".join(said.split()) == "".join(view.text.split())
+
+
 def test_what_was_taken_away_or_deleted_since_is_no_longer_named(company, people):
     answer = asked(people.employee, "Hello", collections=["hr"])
     assert view_of(people.employee, answer).examples == ("What are the main points of “Salary Bands”?",)

@@ -41,6 +41,18 @@ def test_every_expected_failure_is_a_page_with_its_status(rf, kind, language):
     assert "<h1>" in response.content.decode()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_says_once_what_its_heading_says_and_keeps_a_sentence_of_its_own(rf, kind):
+    request = rf.get("/")
+    request.user = AnonymousUser()
+    general = pages.page(request, kind()).content.decode()
+    assert f'<p dir="auto">{kind.title}</p>' not in general
+    assert (
+        '<p dir="auto">The cabinet is locked.</p>'
+        in pages.page(request, kind("The cabinet is locked.")).content.decode()
+    )
+
+
 def test_general_words_replace_an_untranslated_detail(rf):
     request = rf.get("/")
     request.user = AnonymousUser()
