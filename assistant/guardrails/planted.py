@@ -70,7 +70,7 @@ class Model:
     coarse: tuple[Floats, ...]
     fine: tuple[Floats, ...]
     candidate: float  # coarse logit from which a sentence is looked at again
-    coarse_levels: tuple[float, float]  # logits that 0.4 % and 0.1 % of honest passages reach at most
+    coarse_levels: tuple[float, float]  # banner, ranked down: logits by the rule of `calibration`
     fine_levels: tuple[float, float]
     chinese_levels: tuple[float, float]  # as `fine_levels`, of passages in Chinese
 
@@ -222,7 +222,7 @@ def _look(text: str, model: Model, *, closer: bool) -> _Look:
 
 
 def level(logit: float, levels: tuple[float, float]) -> float:
-    """0..0.8: 0.5 where 0.4 % of honest passages reach, 0.7 where 0.1 % do (see `Model.levels`)."""
+    """0..0.8: 0.5 from the banner on, 0.7 from where it is ranked down (see `Model.levels`)."""
     banner, downrank = levels
     if logit < banner:
         return 0.5 * float(np.exp(max(-50.0, logit - banner)))

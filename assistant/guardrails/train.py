@@ -1,6 +1,7 @@
 """Trains the small classifier of instruction-like text.
 
-    python -m assistant.guardrails.train --labelled FILE.jsonl … --benign FILE.jsonl|DIRECTORY … --output FILE
+    python -m assistant.guardrails.train --labelled FILE.jsonl … --benign FILE.jsonl|DIRECTORY …
+        --mails FILE.jsonl|DIRECTORY … --output FILE
 
 Labelled lines hold `text` and `label` (1 attack, 0 benign), benign lines `text` or `question`; a directory gives its
 .md and .txt files. Our own `examples` are added. Attack strings that are honest alone ("Explain gravity.")
@@ -8,7 +9,8 @@ do not belong among the attacks: they would teach it to distrust questions.
 
 Logistic regression (Adam) over hashed features of windows; an attack is a bag of windows of which only the likeliest
 third is kept after each round (multiple-instance learning: Andrews et al., 2002). A quarter of the passages is held out
-to set the thresholds. The last line printed is one JSON object.
+to set the levels; `--mails`, honest ones, are never trained on and set them too (`calibration`). The last line printed
+is one JSON object.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import examples
+from .calibration import words_levels
 from .features import SIZE, features, windows
 from .weights import Facts, save
 
@@ -148,23 +151,24 @@ def material(
                 document = "document" in str(line.get("kind", ""))
                 clean += [_bag(path.stem, part, document=document) for part in passages(line["text"])]
     for path in benign:
-        texts = (
-            [line.get("text") or line["question"] for line in _lines(path)]
-            if path.is_file()
-            else [
-                file.read_text("utf-8", "replace") for file in sorted(path.rglob("*")) if file.suffix in {".md", ".txt"}
-            ]
-        )
-        parts = [part for text in texts for part in passages(text)]
+        parts = [part for text in texts_of(path) for part in passages(text)]
         document = ".questions" not in path.stem
         clean += [_bag(path.stem, part, document=document) for part in dice.sample(parts, min(most, len(parts)))]
     return [bag for bag in attacks if bag.windows], [bag for bag in clean if bag.windows]
+
+
+def texts_of(path: Path) -> list[str]:
+    if path.is_file():
+        return [line.get("text") or line["question"] for line in _lines(path)]
+    files = [file for file in sorted(path.rglob("*")) if file.suffix in {".md", ".txt"}]
+    return [file.read_text("utf-8", "replace") for file in files]
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Train the classifier of instruction-like text.")
     parser.add_argument("--labelled", nargs="+", type=Path, default=[])
     parser.add_argument("--benign", nargs="+", type=Path, default=[])
+    parser.add_argument("--mails", nargs="+", type=Path, default=[])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--most", type=int, default=2500, help="passages from one benign source")
     parser.add_argument("--own", type=int, default=3000, help="sentences of our own of each kind")
@@ -177,18 +181,15 @@ def main(arguments: list[str] | None = None) -> int:
     weights, scale = quantized(model)
     coarse = Linear(np.array(weights, dtype=np.float64) * scale, model.bias)
     calm = coarse.bag_logits([bag for bag in benign if id(bag) in held and bag.document])
-    facts = Facts(
-        round(scale, 8),
-        round(model.bias, 6),
-        round(float(np.quantile(calm, 0.995)), 4),
-        round(float(np.quantile(calm, 0.999)), 4),
-    )
+    letters = [_bag(path.stem, text) for path in options.mails for text in texts_of(path)]
+    mails = coarse.bag_logits(letters) if letters else np.zeros(0)
+    facts = Facts(round(scale, 8), round(model.bias, 6), *words_levels(calm, mails))
     save(options.output, facts, weights)
     found = {}
     for source in sorted({bag.source for bag in attacks}):
         logits = coarse.bag_logits([bag for bag in attacks if id(bag) in held and bag.source == source] or attacks[:1])
         found[source] = round(float((logits >= facts.banner).mean()), 3)
-    counts = {"attacks": len(attacks), "benign": len(benign), "benign_held_out": len(calm)}
+    counts = {"attacks": len(attacks), "benign": len(benign), "benign_held_out": len(calm), "mails": len(mails)}
     sys.stdout.write(json.dumps({**asdict(facts), **counts, "found_held_out": found}) + "\n")
     return 0
 

@@ -7,7 +7,9 @@ Benign material gives honest passages and the hosts into which requests are plan
 PREFIX.contexts.jsonl and PREFIX.questions.jsonl: questions stand beside their own passage in honest "frequently asked
 questions", and far from it as plants. Attacks (lines with `text` and `label` 1) are planted beside those of `requests`
 and `examples`. `--hold` leaves attacks whose `category` or kind is named out of the training and reports them.
-`--calibrate` is never trained on: its passages set the levels (0.4 % and 0.1 %).
+`--calibrate` is never trained on: each of its sources sets the levels (`calibration`). With `--model FILE` nothing is
+trained: the levels of that file are set again by the same rule, which is how the shipped ones were made (mails, and
+three kinds of Chinese text).
 
 Stages: words by logistic regression in two folds, so that the networks see honest logits; a network over context; a
 second one with the meaning of candidates, on a sample, for embedding is slow. The last line printed is one JSON object.
@@ -22,14 +24,14 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from retrieval.text import cjk_share, sentences
 
-from . import examples, planted, train
+from . import calibration, examples, planted, train
 from .planted import Embed, Floats, Model
 from .requests import requests
 
@@ -212,19 +214,7 @@ def _labels(given: Iterable[Sample]) -> Floats:
     return np.array([label for one in given for label in one.labels], np.float32)
 
 
-# --- levels and report ---
-
-
-def highest(texts: Iterable[str], model: Model, embed: Embed | None) -> Floats:
-    """The most suspect sentence's logit of each passage."""
-    found = [planted.suspects(text, model=model, embed=embed) for text in texts]
-    return np.array([some[0].logit if some else -20.0 for some in found])
-
-
-def levels_of(logits: Floats) -> tuple[float, float]:
-    """What 0.4 % and 0.1 % of honest passages reach."""
-    banner, downrank = (round(float(np.quantile(logits, share)), 4) for share in (0.996, 0.999))
-    return banner, downrank
+# --- report ---
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -232,6 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("--benign", "--qa", "--attacks", "--calibrate", "--hosts"):
         parser.add_argument(name, nargs="+", type=Path, default=[])
     parser.add_argument("--hold", nargs="+", default=[], help="categories of attacks that are reported, not trained on")
+    parser.add_argument("--model", type=Path, help="a trained file whose levels alone are set")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--most", type=int, default=1500, help="honest passages from one source")
     parser.add_argument("--own", type=int, default=9000, help="requests of our own")
@@ -242,29 +233,33 @@ def main(arguments: list[str] | None = None) -> int:
 
     dice = random.Random(options.seed)  # noqa: S311  (a reproducible sample, no secret)
     embed = MiniLMEmbedder.load(threads=2).embed
-    given = material(options, dice)
-    held = [pair for pair in given.attacks if pair[0] in options.hold]
-    given.attacks = [pair for pair in given.attacks if pair[0] not in options.hold]
-    made = samples(given, dice)
-    dice.shuffle(made)
-    model = fit(made, embed, sampled=options.sampled, dice=dice)
-    calm = [text for path in options.calibrate for text in read(path, dice, options.most)]
-    chinese = [text for text in calm if cjk_share(text) > planted.CHINESE]
-    others = [text for text in calm if cjk_share(text) <= planted.CHINESE]
-    levels = [levels_of(highest(calm, model, None))]
-    levels += [levels_of(highest(some or calm, model, embed)) for some in (others, chinese)]
-    model = replace(model, coarse_levels=levels[0], fine_levels=levels[1], chinese_levels=levels[2])
+    counts: dict[str, int] = {}
+    held: list[tuple[str, str]] = []
+    if options.model:
+        model = planted.load(options.model)
+    else:
+        given = material(options, dice)
+        held = [pair for pair in given.attacks if pair[0] in options.hold]
+        given.attacks = [pair for pair in given.attacks if pair[0] not in options.hold]
+        made = samples(given, dice)
+        dice.shuffle(made)
+        counts = {"passages": len(made), "planted": sum(bool(one.kind) for one in made)}
+        model = fit(made, embed, sampled=options.sampled, dice=dice)
+    calm = [read(path, dice, options.most) for path in options.calibrate]
+    model = calibration.calibrated(model, calm, embed)
     planted.save(options.output, model)
     model = planted.load(options.output)
-    hosts = [text for path in options.hosts for text in read(path, dice, options.most)] or calm
+    hosts = [text for path in options.hosts for text in read(path, dice, options.most)]
+    hosts = hosts or [text for some in calm for text in some]
     report: dict[str, list[float]] = {}
     for kind in sorted({kind for kind, _ in held}):
         texts = [plant(dice.choice(hosts)[:1500], text, dice)[0] for name, text in held if name == kind][:150]
         report[kind] = []
         for finder in (None, embed):
             least = np.array([model.levels(text, closer=finder is not None)[0] for text in texts])
-            report[kind].append(round(float((highest(texts, model, finder) >= least).mean()), 3))
-    counts = {"passages": len(made), "planted": sum(bool(one.kind) for one in made), "calibrated_on": len(calm)}
+            report[kind].append(round(float((calibration.highest(texts, model, finder) >= least).mean()), 3))
+    levels = [model.coarse_levels, model.fine_levels, model.chinese_levels]
+    counts["calibrated_on"] = sum(map(len, calm))
     sys.stdout.write(json.dumps({**counts, "levels": levels, "found_held_out": report}) + "\n")
     return 0
 

@@ -19,8 +19,7 @@ PATH = Path(__file__).with_name("injection.weights")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`scale`: of a byte; `banner`: logit that 0.1 % of benign held-out passages and 0.5 % of mails reach; `downrank`:
-    clearly above it."""
+    """`scale`: of a byte; `banner` and `downrank`: logits by the rule of `calibration`."""
 
     scale: float
     bias: float
