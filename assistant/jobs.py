@@ -1,7 +1,7 @@
 """Long work on models that a page or a call asked for: a row each, carried out by a worker, stopped by whoever asks.
 
-Knows rows, leases and the transport. Does not know what a kind of work does: `quantizing`, `importing`
-and `quality.evaluating` begin their own kind and do it.
+Knows rows, leases and the transport. Does not know what a kind of work does: `quantizing`, `importing`,
+`benchmarking` and `quality.evaluating` begin their own kind and do it.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ _UNDER_WAY = {
     JobKind.QUANTIZE: "This copy is being made already.",
     JobKind.IMPORT: "A model of that name is being imported already.",
     JobKind.EVALUATE: "This model is being evaluated already.",
+    JobKind.BENCHMARK: "The speed of this model is being measured already.",
 }
 
 

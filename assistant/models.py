@@ -55,14 +55,15 @@ class JobKind(models.TextChoices):
     QUANTIZE = "quantize"
     IMPORT = "import"
     EVALUATE = "evaluate"
+    BENCHMARK = "benchmark"
 
 
 class ModelJob(Leased):
     """Work on the model `target`, of one kind.
 
-    Quantize: from the model `name` by `recipe`, within the limits. Import: from `name` in the drop folder. Evaluate:
-    `name` is `target`. `progress` is in per cent of `stage` (of quantizing, say: writing, measuring);
-    `result` is what the kind's `work` returns.
+    Quantize: from the model `name` by `recipe`, within the limits. Import: from `name` in the drop folder. Evaluate
+    and benchmark: `name` is `target`; `options` are a benchmark's settings. `progress` is in per cent of `stage` (of
+    quantizing, say: writing, measuring); `result` is what the kind's `work` returns.
     """
 
     kind = models.CharField(max_length=10, choices=JobKind, default=JobKind.QUANTIZE)
@@ -74,6 +75,7 @@ class ModelJob(Leased):
     force = models.BooleanField(default=False)
     licence = models.CharField(max_length=100, blank=True)
     revision = models.CharField(max_length=100, blank=True)
+    options = models.JSONField(default=dict, blank=True)
     result = models.JSONField(default=dict, blank=True)
     by = models.CharField(max_length=64)
     at = models.DateTimeField(auto_now_add=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from assistant import importing, jobs, quantizing
+from assistant import benchmarking, importing, jobs, quantizing
 from assistant.models import JobKind
 
 _WORK: dict[str, jobs.Work] = {
     JobKind.QUANTIZE: quantizing.work,
     JobKind.IMPORT: importing.work,
+    JobKind.BENCHMARK: benchmarking.work,
 }
 
 

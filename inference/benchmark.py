@@ -34,39 +34,56 @@ class Speed:
     seconds: float
 
 
-def speed(engine: Engine, requests: Sequence[GenerationRequest], *, users: int) -> Speed:
+LOOK_SECONDS = 0.5  # between two looks at how far it is
+
+
+def speed(
+    engine: Engine,
+    requests: Sequence[GenerationRequest],
+    *,
+    users: int,
+    told: Callable[[int], None] = lambda done: None,
+) -> Speed:
     """Answer all requests, `users` at a time, each user asking anew as soon as the last answer is there.
 
-    Raises InferenceError if any request fails.
+    `told` hears now and then how many are answered; what it raises ends the run within one step of the engine. Raises
+    InferenceError if any request fails.
     """
     todo: Iterator[GenerationRequest] = iter(requests)
-    lock, firsts, counts = threading.Lock(), [], []
+    lock, firsts, counts, ended = threading.Lock(), [], [], []
     failures: list[BaseException] = []
+    stopped = threading.Event()
 
     def user() -> None:
-        while not failures:
+        while not (failures or stopped.is_set()):
             with lock:
                 request = next(todo, None)
             if request is None:
                 return
             try:
-                first, tokens = _one(engine, request)
+                first, tokens = _one(engine, request, stopped.is_set)
             except BaseException as error:  # handed to the caller below
                 failures.append(error)
                 return
             with lock:
                 firsts.append(first)
                 counts.append(tokens)
+                ended.append(time.perf_counter())
 
     threads = [threading.Thread(target=user) for _ in range(users)]
     began = time.perf_counter()
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - began
+    try:
+        while any(thread.is_alive() for thread in threads):
+            told(len(counts))
+            _join(threads, LOOK_SECONDS)
+    finally:
+        stopped.set()
+        _join(threads)
     if failures:
         raise failures[0]
+    seconds = max(ended, default=began) - began
     total = sum(counts)
     return Speed(users, len(counts), statistics.median(firsts) * 1000, total / seconds, total, seconds)
 
@@ -78,12 +95,18 @@ def question(number: int, tokens: int) -> GenerationRequest:
     return GenerationRequest(text, (), (Message("user", text),), options=options, caller=str(number))
 
 
-def _one(engine: Engine, request: GenerationRequest) -> tuple[float, int]:
+def _join(threads: Sequence[threading.Thread], seconds: float = float("inf")) -> None:
+    """Wait for all of them, so long at most."""
+    until = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(None if seconds == float("inf") else max(0.0, until - time.monotonic()))
+
+
+def _one(engine: Engine, request: GenerationRequest, cancelled: Callable[[], bool]) -> tuple[float, int]:
     """(seconds to the first piece, tokens)."""
     began = time.perf_counter()
     first = None
-    never: Callable[[], bool] = lambda: False  # noqa: E731
-    stream = engine.stream(request, cancelled=never)
+    stream = engine.stream(request, cancelled=cancelled)
     with closing(stream):  # type: ignore[type-var]
         for item in stream:
             if isinstance(item, Delta) and first is None:

@@ -222,7 +222,7 @@ ROWS = [
     Row("models-job-stop", ADMIN, DUTY, "post", values={"number": "job"}),
     *(
         Row(f"models-{verb}", ADMIN, DUTY, "post")
-        for verb in ("activate", "evaluate", "import", "quantize", "quotations", "remove", "verify")
+        for verb in ("activate", "benchmark", "evaluate", "import", "quantize", "quotations", "remove", "verify")
     ),
     Row("health", ADMIN, DUTY),
     Row("person", ADMIN, DUTY, values={"user_id": "member_id"}),

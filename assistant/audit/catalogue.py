@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 14
+VERSION = 15
 PINNED = {
     3: "38bf75a3bb37dfa5cd325852c20a4a4a8335fb40a92d5eb9b6dca3cac677f08a",
     4: "96887b3e08be4b7ee8e968472d55cc56d089731ff59dc68aeacbba76026e7d0d",
@@ -24,6 +24,7 @@ PINNED = {
     12: "ea3a382068221f341463ee6f50d3d1a17454e88b3c871922542d356e67308d83",
     13: "f6fc33d26a7e0f23c329107eb496fd5ac2fdfbbbec2b6f78ddb4e69795a897b5",
     14: "6aecf47bb361f9b5d12f6ed64a527b2b304285a1598b77531983ec4ceeaec5c5",
+    15: "26f610356107e85f0a68174b0aeef2d8e7964a20156c1847fb12b1918752a940",
 }
 OUTCOMES = ("intent", "success", "refused", "failed")
 
@@ -94,6 +95,7 @@ conversation.deleted        3 Conversation deleted
 conversation.erased         3 Conversation erased
 conversation.exported       4 Conversation exported
 model.changed               7 Model installed or chosen
+model.measured              2 Speed of a model measured
 golden.changed              5 Golden set of questions changed
 golden.run                  2 Golden set asked
 golden.reference            5 Reference run of the golden set chosen

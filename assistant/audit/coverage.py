@@ -170,6 +170,7 @@ web:models-verify model           POST=-duty
 web:models-import model           POST=-work
 web:models-evaluate model         POST=-work
 web:models-quantize model         POST=-work
+web:models-benchmark model        POST=-work
 web:models-job-stop model         POST=-duty
 web:models-remove model           POST=model.changed
 web:quality golden                GET=-duty
@@ -212,7 +213,7 @@ assistant.documents.tasks.tend    -work
 assistant.quality.tasks.run       golden.run,golden.drifted
 assistant.quality.tasks.look      -work
 assistant.quality.tasks.evaluate  golden.run
-assistant.tasks.work              model.changed
+assistant.tasks.work              model.changed,model.measured
 assistant.tasks.sweep             -work
 assistant.audit.tasks.checkpoint  audit.segment_sealed
 assistant.audit.tasks.refusals    egress.refused
@@ -234,7 +235,7 @@ evaluate       answer.asked,answer.refused,golden.changed,golden.run,golden.drif
 export_person  account.exported
 hold           hold.placed,hold.lift_asked,hold.lifted
 ingest         document.uploaded,document.replaced
-models         model.changed,golden.run,questions.made,questions.exported,questions.removed
+models         model.changed,model.measured,golden.run,questions.made,questions.exported,questions.removed
 paths          -reads
 up             -host
 vault          vault.rotated,document.erased,account.erased,audit.content_erased,conversation.erased

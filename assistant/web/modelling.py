@@ -1,26 +1,24 @@
-"""What the models page shows and asks for: installed models, what lies in the drop folder, work that goes on.
+"""What the models page shows: installed models, what lies in the drop folder, work that goes on.
 
 Knows: settings, manifests, the rows of work. Loads no model. Does not know: HTTP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
 
-from assistant import activation, engines, importing, quantizing
-from assistant.accounts.models import User
-from assistant.errors import Conflict, NotFound
+from assistant import activation, benchmarking, engines, quantizing
 from assistant.models import ActivationState, JobKind, JobState, ModelJob
-from assistant.quality import evaluating, gate
-from inference.errors import InferenceError, ModelNotFound, in_full
+from assistant.quality import gate
 from inference.store import Gate
+
+from .wording import duration, size_words
 
 _ACTIVE = ActivationState.ACTIVE.value
 JOBS_SHOWN = 10
@@ -38,6 +36,7 @@ class ModelRow:
     digest: str = ""
     evaluations: tuple[gate.Evaluation, ...] = ()
     quantizable: bool = False
+    gguf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,27 @@ class JobRow:
     at: datetime
     words: str  # what goes on, what was lost, or why it failed
     progress: int = 0  # per cent of the whole
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedRow:
+    """So many at once: what the first word took, and what all answers together made; as words."""
+
+    users: int
+    first: str
+    rate: str
+    energy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The newest benchmark of an installed model: `facts` are (name, value)."""
+
+    name: str
+    at: datetime | None
+    machine: str
+    facts: list[tuple[str, str]]
+    rows: list[SpeedRow]
 
 
 def active_models() -> list[ModelRow]:
@@ -87,38 +107,6 @@ def _writer() -> ModelRow:
     )
 
 
-def activate(actor: User, name: str, reason: str) -> None:
-    """Choose an installed model on its evaluation, or with a reason; its files are read and checked first.
-
-    Raises NotFound, Conflict, Invalid."""
-    with _told():
-        gate.activate(actor=actor, name=name, quantization="auto", reason=reason)
-
-
-def bring_in(entry: str, name: str, licence: str, revision: str) -> None:
-    """Have what lies in the drop folder imported by a worker. Raises NotFound, Conflict, Invalid."""
-    with _told():
-        importing.begin(entry=entry, name=name, licence=licence, revision=revision)
-
-
-def evaluate(actor: User, name: str) -> None:
-    """Have the golden set asked of an installed model by a worker. Raises NotFound, Conflict."""
-    with _told():
-        evaluating.begin(actor=actor, name=name)
-
-
-def quantize(name: str, recipe: str) -> None:
-    """Have a quantized copy made by a worker, within the limits of the settings. Raises NotFound, Conflict, Invalid."""
-    with _told():
-        quantizing.begin(name=name, recipe=recipe, allowed=quantizing.limits())
-
-
-def remove(name: str) -> None:
-    """Take a model that does not answer off the disk. Raises NotFound, Conflict."""
-    with _told():
-        activation.remove(name)
-
-
 def recipes() -> list[tuple[str, str]]:
     """The recipes with what to expect of each, beside bfloat16."""
     words = {
@@ -149,7 +137,11 @@ def jobs() -> list[JobRow]:
 
 _TONES = {"queued": "busy", "running": "busy", "done": "good", "cancelled": "idle"}
 # What a kind of work goes through, one after the other, each with its share of the bar.
-_STAGES = {JobKind.QUANTIZE: ("writing", "measuring"), JobKind.IMPORT: ("copying", "checking")}
+_STAGES = {
+    JobKind.QUANTIZE: ("writing", "measuring"),
+    JobKind.IMPORT: ("copying", "checking"),
+    JobKind.BENCHMARK: ("loading", "comparing", "timing"),
+}
 
 
 def _share(job: ModelJob) -> int:
@@ -163,6 +155,7 @@ def _title(job: ModelJob) -> str:
         JobKind.QUANTIZE: gettext("smaller copy"),
         JobKind.IMPORT: gettext("import"),
         JobKind.EVALUATE: gettext("evaluation"),
+        JobKind.BENCHMARK: gettext("benchmark"),
     }[JobKind(job.kind)]
 
 
@@ -171,11 +164,14 @@ def _told_state(job: ModelJob) -> str:
         JobKind.QUANTIZE: gettext("being made"),
         JobKind.IMPORT: gettext("being imported"),
         JobKind.EVALUATE: gettext("being evaluated"),
+        JobKind.BENCHMARK: gettext("being measured"),
     }
     return {
         JobState.QUEUED: gettext("waiting"),
         JobState.RUNNING: running[JobKind(job.kind)],
-        JobState.DONE: gettext("evaluated") if job.kind == JobKind.EVALUATE else gettext("installed"),
+        JobState.DONE: {JobKind.EVALUATE: gettext("evaluated"), JobKind.BENCHMARK: gettext("measured")}.get(
+            JobKind(job.kind), gettext("installed")
+        ),
         JobState.REFUSED: gettext("refused: it loses too much"),
         JobState.FAILED: gettext("failed"),
         JobState.CANCELLED: gettext("stopped"),
@@ -193,6 +189,8 @@ def _job_words(job: ModelJob) -> str:
             "loading": gettext("It is loaded beside what answers."),
             "asking": gettext("It is asked the questions of the golden set, one after the other."),
             "checking": gettext("The checksum of every file is taken."),
+            "comparing": gettext("It is held against the original, on the same text."),
+            "timing": gettext("It answers one person and several at once, while the clock runs."),
         }.get(job.stage, gettext("It has begun."))
     if job.state == JobState.DONE:
         return {
@@ -201,6 +199,7 @@ def _job_words(job: ModelJob) -> str:
             JobKind.EVALUATE: gettext(
                 "Its figures stand beside the model. If it answered most questions itself, it may answer."
             ),
+            JobKind.BENCHMARK: gettext("Its figures stand under “Speed on this machine”."),
         }[JobKind(job.kind)]
     return gettext(job.problem) if job.problem else ""
 
@@ -222,25 +221,6 @@ def _gate_words(measured: Gate | None) -> str:
     )
 
 
-def verify(name: str) -> int:
-    """Check every file of an installed model against its manifest; how many. Raises NotFound, Conflict."""
-    with _told():
-        return len(engines.store().verify(name).files)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """The library's failures as the product's."""
-    try:
-        yield
-    except ModelNotFound as error:
-        raise NotFound from error
-    except FileExistsError as error:
-        raise Conflict("A model of that name is installed already. Remove it first.") from error
-    except InferenceError as error:
-        raise Conflict(in_full(error), code="model_refused") from error
-
-
 def installed_models() -> list[ModelRow]:
     """The language models on this machine, from their manifests."""
     chosen = activation.active_name()
@@ -256,6 +236,50 @@ def installed_models() -> list[ModelRow]:
             digest=manifest.digest,
             evaluations=gate.evaluations(manifest.digest),
             quantizable=manifest.kind == "safetensors" and not manifest.recipe,
+            gguf=manifest.kind == "gguf",
         )
         for manifest in engines.store().manifests()
     ]
+
+
+def speeds() -> list[Measured]:
+    """What was measured of the installed models, by name: the figures of `manage.py models benchmark`."""
+    newest = benchmarking.newest()
+    return [
+        _measured(manifest.name, newest[manifest.digest])
+        for manifest in engines.store().manifests()
+        if manifest.digest in newest
+    ]
+
+
+def _measured(name: str, job: ModelJob) -> Measured:
+    figures, machine = job.result["figures"], job.result["machine"]
+    cards = ", ".join(machine.get("gpus", []))
+    values = {"processor": machine["processor"], "cores": machine["cores"], "memory": machine["memory_gib"]}
+    words = gettext("%(processor)s, %(cores)s cores, %(memory)s GiB") % values
+    facts = [
+        (gettext("Kept as"), figures["quantization"]),
+        (gettext("Loaded in"), duration(1000 * figures["load_s"])),
+        (gettext("Memory"), size_words(figures["bytes"])),
+        (gettext("Memory while it was loaded, at most"), size_words(figures["peak_bytes"])),
+        (gettext("On the disk"), size_words(figures["disk_bytes"])),
+        (gettext("Tokens of an answer, at most"), str(job.options["tokens"])),
+    ]
+    if "agreement" in figures:
+        near = f"{figures['perplexity_before']:.2f} → {figures['perplexity_after']:.2f}"
+        facts += [
+            (gettext("Perplexity"), near),
+            (gettext("The same next word as the original"), f"{figures['agreement']:.1%}"),
+        ]
+    rows = [_speed(figures[f"users_{users}"]) for users in job.options["users"]]
+    return Measured(name, job.finished_at, f"{words}; {cards}" if cards else words, facts, rows)
+
+
+def _speed(found: dict[str, Any]) -> SpeedRow:
+    joules = found["joules_per_token"]
+    return SpeedRow(
+        users=found["users"],
+        first=gettext("%(number)s ms") % {"number": f"{found['first_token_ms']:.0f}"},
+        rate=f"{found['tokens_per_second']:.1f}",
+        energy="–" if joules is None else f"{joules:.2f} J",
+    )

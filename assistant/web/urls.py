@@ -85,6 +85,7 @@ urlpatterns = [
     _page("models/verify/", operations.verify, "models-verify"),
     _page("models/import/", operations.bring_in, "models-import"),
     _page("models/evaluate/", operations.evaluate, "models-evaluate"),
+    _page("models/benchmark/", operations.benchmark, "models-benchmark"),
     _page("models/quantize/", operations.quantize, "models-quantize"),
     _page("models/jobs/<int:number>/stop/", operations.stop, "models-job-stop"),
     _page("models/remove/", operations.remove, "models-remove"),

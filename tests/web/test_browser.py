@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from assistant.accounts.models import User
 from assistant.chat.models import Answer
 from assistant.documents import holds
 from assistant.documents.models import DocumentVersion
-from assistant.models import JobState, ModelJob
+from assistant.models import JobKind, JobState, ModelJob
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
 from tests.models.conftest import store  # noqa: F401 - a fixture
 
@@ -65,14 +66,30 @@ def open_as(browser, live_server, settings) -> Iterator[Open]:
         window.context.close()
 
 
-def copies() -> None:
-    """Three copies of models that were asked for: under way, installed, refused."""
+def work(digest: str) -> None:
+    """Copies of models that were asked for: under way, installed, refused. And a benchmark of an installed model."""
     common = {"name": "r1", "max_loss": 0.05, "min_agreement": 0.9, "by": "user:1"}
     refused = "r1-nf4 loses too much: perplexity 14.20 to 16.90 (+19.0%, at most +5.0% allowed)."
     ModelJob.objects.create(recipe="nf4", target="r1-nf4", state=JobState.REFUSED, problem=refused, **common)
     ModelJob.objects.create(recipe="int8", target="r1-int8", state=JobState.DONE, **common)
     running = {"state": JobState.RUNNING, "stage": "measuring", "progress": 40}
     ModelJob.objects.create(recipe="dynamic8", target="r1-dynamic8", **running, **common)
+    one = {"first_token_ms": 812.4, "tokens_per_second": 31.2, "requests": 1, "tokens": 64, "seconds": 2.1}
+    sizes = {"bytes": 1.9e9, "peak_bytes": 2.4e9, "disk_bytes": 1.8e9}
+    near = {"perplexity_before": 14.2, "perplexity_after": 14.6, "agreement": 0.941}
+    speeds = {f"users_{users}": one | {"users": users, "joules_per_token": 1.4 / users} for users in (1, 8)}
+    machine = {"processor": "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz", "cores": 2, "memory_gib": 16.0}
+    figures = {"quantization": "dynamic8", "load_s": 4.2} | sizes | near | speeds
+    ModelJob.objects.create(
+        kind=JobKind.BENCHMARK,
+        name="tiny",
+        target="tiny",
+        state=JobState.DONE,
+        by="user:1",
+        finished_at=timezone.now(),
+        options={"users": [1, 8], "tokens": 64},
+        result={"digest": digest, "machine": machine, "figures": figures},
+    )
 
 
 @pytest.fixture
@@ -84,7 +101,7 @@ def places(people, library, answered, store) -> list[tuple[str, User | None, str
     holds.ask_to_lift(actor=people.administrator, hold_id=held.pk, reason="The case is closed")
     holds.place(actor=people.auditor, kind="person", target=people.curator.email, reason="Court order 12/26")
     run = golden_runs(people.employee.email)
-    copies()
+    work(store.manifest("tiny").digest)
     document = f"/documents/{library.policy.pk}"
     return [
         ("sign-in", None, "/accounts/login/"),

@@ -93,6 +93,7 @@ MATRIX: dict[str, Row] = {
     "models-quotations": Row(ADMINISTRATOR, refused=403, method="post", status=302),
     "models-import": Row(ADMINISTRATOR, refused=403, method="post", status=404),  # nothing lies in the drop folder
     "models-evaluate": Row(ADMINISTRATOR, refused=403, method="post", status=404),  # nothing is installed
+    "models-benchmark": Row(ADMINISTRATOR, refused=403, method="post", status=302),  # refused: for how many people?
     "models-quantize": Row(ADMINISTRATOR, refused=403, method="post", status=302),  # refused: there is no such recipe
     "models-job-stop": Row(
         ADMINISTRATOR, refused=403, method="post", args=("number",), status=404

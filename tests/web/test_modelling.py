@@ -206,3 +206,39 @@ def test_the_way_to_let_a_model_answer_names_the_buttons_of_the_page_first(
     told = shown.partition("manage.py models activate")[0]
     assert f"“{evaluate}”" in told
     assert f"“{answer}”" in told
+
+
+def test_the_speed_of_a_model_is_measured_followed_and_shown(page, store, people):  # noqa: F811
+    assert "Measure its speed" in page()
+    assert "<h2>Speed on this machine</h2>" not in page()
+    told = page("benchmark/", name="tiny", users="1, 3", tokens="8", against="")
+    assert "The speed of “tiny” is being measured." in told
+    assert "data-busy" in told
+    assert "The speed of this model is being measured already." in page(
+        "benchmark/", name="tiny", users="1", tokens="8"
+    )
+    job = ModelJob.objects.get()
+    tasks.work(job.pk)
+    job.refresh_from_db()
+    done = page()
+    assert "data-busy" not in done
+    assert "Its figures stand under “Speed on this machine”." in done
+    for users in (1, 3):
+        found = job.result["figures"][f"users_{users}"]
+        assert (
+            f'<th scope="row" class="number">{users}</th><td class="number">{found["first_token_ms"]:.0f} ms</td>'
+            in done
+        )
+        assert f'<td class="number">{found["tokens_per_second"]:.1f}</td>' in done
+    people.administrator.language = "zh-hans"
+    people.administrator.save()
+    assert "<h2>在本机上的速度</h2>" in page()
+    page("remove/", name="tiny")
+    assert "<h2>在本机上的速度</h2>" not in page()
+
+
+@pytest.mark.parametrize(("users", "tokens"), [("", "8"), ("many", "8"), ("1", ""), ("1", "-3"), ("1, 500", "8")])
+def test_what_cannot_be_measured_is_said_on_the_page(page, users, tokens):
+    told = page("benchmark/", name="tiny", users=users, tokens=tokens)
+    assert ("Name one to six numbers of people" in told) or ("An answer has 1 to 1,024 tokens." in told)
+    assert not ModelJob.objects.exists()

@@ -5,27 +5,21 @@ pull and install open a connection to the outside."""
 from __future__ import annotations
 
 import json
-import time
 from argparse import REMAINDER, ArgumentParser
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from assistant import activation, egress, engines, importing, installing, observability, quantizing
+from assistant import activation, benchmarking, egress, engines, importing, installing, observability, quantizing
 from assistant.chat.evaluation import People
 from assistant.errors import AssistantError
 from assistant.quality import files, gate, workbench
 from assistant.quality.models import QuestionFile, Split
-from inference.engines.base import Engine
 from inference.errors import InferenceError, in_full
 from inference.store import Limits, Manifest, pulling
-
-if TYPE_CHECKING:
-    from inference.runs.data import Item
 
 
 class Command(BaseCommand):
@@ -285,77 +279,23 @@ class Command(BaseCommand):
         self.stdout.write("Answers are quotations again.")
 
     def _benchmark(self, options: dict[str, Any]) -> None:
-        from inference import loading, nearness
-        from inference.engines.local import engine_for
-        from inference.evaluation import asked
-        from inference.memory import Peak
-
-        items = asked.questions(options["questions"]) if options["questions"] else []
-        if engines.store().manifest(options["name"]).kind == "gguf":
-            self._benchmark_gguf(options, items)
-            return
-        folder, recipe = engines.store().folder(options["name"]), options["quantization"]
-        manifest = engines.store().manifest(options["name"])
-        device = loading.default_device()
-        began = time.perf_counter()
-        with Peak(device) as peak:
-            loaded = loading.load(folder, quantize="none" if recipe == "auto" else recipe, device=device)
-        recipe = loaded.quantization
-        body: dict[str, Any] = {"name": options["name"], "quantization": recipe, "device": device}
-        body["load_s"] = round(time.perf_counter() - began, 2)
-        body |= {"bytes": loaded.bytes, "peak_bytes": peak.bytes}
-        body["disk_bytes"] = manifest.size
-        if (original := self._original(manifest)) and recipe != "none":
-            body |= asdict(nearness.measure(original, loaded, quantizing.words(options["text"])[1]))
-        self._speed(engine_for(loaded), options, body, items)
-
-    def _benchmark_gguf(self, options: dict[str, Any], items: Sequence[Item]) -> None:
-        """As for other models; which unquantized one to hold it against must be said."""
-        from inference import nearness
-        from inference.engines.gguf import GgufEngine, inspect
-        from inference.memory import Peak
-
-        manifest, folder = engines.store().manifest(options["name"]), engines.store().folder(options["name"])
-        body: dict[str, Any] = {"name": options["name"], "quantization": inspect(folder)[0].quantization}
-        began = time.perf_counter()
-        with Peak() as peak:
-            engine = GgufEngine(folder, template_sha256=manifest.template_sha256)
-        body["load_s"] = round(time.perf_counter() - began, 2)
-        body |= {"bytes": engine.bytes, "peak_bytes": peak.bytes, "disk_bytes": manifest.size}
-        if options["against"]:
-            original = engines.store().folder(options["against"])
-            body |= asdict(nearness.measure_gguf(original, folder, quantizing.words(options["text"])[1]))
-        self._speed(engine, options, body, items)
-
-    def _speed(self, engine: Engine, options: dict[str, Any], body: dict[str, Any], items: Sequence[Item]) -> None:
-        """Measure each number of users, ask the questions if there are any, close the engine and tell everything."""
-        from inference import benchmark
-        from inference.energy import Energy
+        """One line each for people, and all of them as one line of JSON."""
         from inference.evaluation import asked
 
-        try:
-            for users in map(int, options["users"].split(",")):
-                requests = [benchmark.question(number, options["tokens"]) for number in range(users)]
-                with Energy(body.get("device", "cpu")) as energy:
-                    found = benchmark.speed(engine, requests, users=users)
-                each = None if energy.joules is None else energy.joules / max(1, found.tokens)
-                body[f"users_{users}"] = {**asdict(found), "joules_per_token": each}
-                body["energy"] = energy.source
-            if items:
-                body["answers"] = asdict(asked.ask(engine, items))
-        finally:
-            engine.close()
+        body = benchmarking.measure(
+            options["name"],
+            benchmarking.Wanted(
+                benchmarking.users_in(options["users"]),
+                options["tokens"],
+                options["quantization"],
+                options["against"],
+                options["text"],
+                asked.questions(options["questions"]) if options["questions"] else (),
+            ),
+        )
         for key, value in body.items():
             self.stdout.write(f"{key:<16} {value}")
         self.stdout.write(json.dumps(body))
-
-    @staticmethod
-    def _original(manifest: Manifest) -> Path | None:
-        """The unquantized model's folder, if it is installed."""
-        store = engines.store()
-        if not manifest.recipe:
-            return store.folder(manifest.name)
-        return next((store.folder(other.name) for other in store.manifests() if other.digest == manifest.parent), None)
 
     def _remove(self, options: dict[str, Any]) -> None:
         activation.remove(options["name"])
