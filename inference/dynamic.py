@@ -34,6 +34,7 @@ MIN_AGREEMENT = 0.95  # of the likeliest next token, where the unquantized model
 DECIDED = 0.1  # difference of the two highest probabilities
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 _FIXED = torch.backends.quantized.engine in {"x86", "fbgemm"}  # a product may be told the scale of its input
+_multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
 SCALES = "weight_scale"  # beside a layer's integers, in a folder that was quantized
 _CHUNK = 512  # output channels quantized at a time: bounds the copy in single precision
 _CALIBRATION = (
@@ -103,9 +104,7 @@ class DynamicLinear(nn.Module):
         out: torch.Tensor
         if _FIXED:
             half = 63 if self._narrow else 127
-            out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-                given, 1 / half, half + 1, self._packed
-            )
+            out = _multiply(given, 1 / half, half + 1, self._packed)
             return out
         pinned = given.new_zeros(len(given) + 1, self.in_features)
         pinned[:-1] = given

@@ -31,7 +31,9 @@ def fits(model: Any) -> bool:
         return False
     body = model.get_decoder()
     products = [module for layer in body.layers for module in (*_inputs(layer), *_others(layer))]
-    return all(type(module) is DynamicLinear for module in products)
+    if not all(type(module) is DynamicLinear for module in products):
+        return False
+    return all(len({module.bias is None for module in _inputs(layer)}) == 1 for layer in body.layers)
 
 
 def _inputs(layer: Any) -> tuple[Any, Any, Any]:
@@ -134,39 +136,42 @@ class DirectRunner(RowRunner):
         sides = torch.arange(2)[:, None] * layers * rows * heads + torch.arange(heads)
         slots = ((sides + index[:, None, None] * heads) * room + positions[:, None, None]).reshape(-1)
         slots = slots + torch.arange(layers)[:, None] * (rows * heads * room)
-        lines = kv.view(-1, size)
+        lines, places = kv.view(-1, size), slots.unbind(0)
+        looks = [self._seen(kv, group) for group in groups]
         for number, layer in enumerate(self._layers):
-            given, largest = scaled(layer.first(states))
-            taken = torch.cat([module.scaled_product(given, largest) for module in layer.inputs], 1)
+            given, largest = scaled(torch.rms_norm(states, *layer.first))
+            taken = torch.cat([product(given) for product in layer.inputs], 1)
+            taken = taken.mul_(largest) if layer.bias is None else torch.addcmul(layer.bias, taken, largest)
             split = taken.view(len(ids), -1, size)
-            turned = split[:, : self._heads + heads]
+            asked, turned, kept = split[:, : self._heads], split[:, : self._heads + heads], split[:, self._heads :]
             for norm, part in zip(layer.norms, turned.split((self._heads, heads), 1), strict=False):
                 part.copy_(norm(part))
-            other = turned.unflatten(2, (2, -1)).flip(2).flatten(2).mul_(sin)
+            other = turned.roll(size // 2, -1).mul_(sin)
             turned.mul_(cos).add_(other)
-            lines.index_copy_(0, slots[number], split[:, self._heads :].reshape(-1, size))
-            states = states + layer.output(self._attend(split[:, : self._heads], kv[:, number], groups))
-            given, largest = scaled(layer.second(states))
-            inner = layer.act(layer.gate.scaled_product(given, largest)).mul_(layer.up.scaled_product(given, largest))
+            lines.index_copy_(0, places[number], kept.reshape(-1, size))
+            mixed = [self._attend(asked, group, look[number]) for group, look in zip(groups, looks, strict=True)]
+            states = states + layer.output(mixed[0] if len(mixed) == 1 else torch.cat(mixed))
+            given, largest = scaled(torch.rms_norm(states, *layer.second))
+            inner = layer.act(layer.gate(given, largest)).mul_(layer.up(given, largest))
             states = states + layer.down(inner)
         return states
 
-    def _attend(self, queries: torch.Tensor, kv: torch.Tensor, groups: list[_Group]) -> torch.Tensor:
-        """`queries` (tokens, heads, d); `kv` (2, rows, key heads, room, d) -> (tokens, heads * d)."""
-        heads = kv.shape[2]
-        found = []
-        for group in groups:
-            asked = queries[group.tokens]
-            keys, values = kv[:, group.first : group.first + group.count, :, : group.span]
-            if group.count == len(asked):  # one token in each row
-                packed = asked.unflatten(1, (heads, -1))
-                out = scaled_dot_product_attention(packed, keys, values, attn_mask=group.mask, scale=self._scale)
-                found.append(out.reshape(len(asked), -1))
-            else:
-                packed = asked.transpose(0, 1).reshape(1, heads, -1, self._size)
-                out = scaled_dot_product_attention(packed, keys, values, attn_mask=group.mask, scale=self._scale)
-                found.append(out.reshape(-1, len(asked), self._size).transpose(0, 1).reshape(len(asked), -1))
-        return found[0] if len(found) == 1 else torch.cat(found)
+    def _seen(self, kv: torch.Tensor, group: _Group) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Keys and values (rows, key heads, span, d) of a group, by layer."""
+        keys, values = kv[:, :, group.first : group.first + group.count, :, : group.span]
+        return list(zip(keys.unbind(0), values.unbind(0), strict=True))
+
+    def _attend(self, queries: torch.Tensor, group: _Group, seen: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """`queries` (tokens of the step, heads, d) -> (tokens of the group, heads * d)."""
+        asked, (keys, values) = queries[group.tokens], seen
+        count, heads = len(asked), keys.shape[1]
+        single = group.count == count  # one token in each row
+        packed = asked if single else asked.transpose(0, 1)
+        packed = packed.reshape(group.count, heads, -1, self._size)
+        out = scaled_dot_product_attention(packed, keys, values, attn_mask=group.mask, scale=self._scale)
+        if not single:
+            out = out.reshape(-1, count, self._size).transpose(0, 1)
+        return out.reshape(count, -1)
 
 
 def _rounded(length: int) -> int:
@@ -183,9 +188,16 @@ class _Layer:
     """A layer's parts by what is done with them."""
 
     def __init__(self, layer: Any) -> None:
-        attention = layer.self_attn
-        self.inputs = _inputs(layer)
-        self.output, self.gate, self.up, self.down = _others(layer)
-        self.act = layer.mlp.act_fn
+        attention, inputs = layer.self_attn, _inputs(layer)
+        output, gate, up, down = _others(layer)
+        self.inputs = [module.product for module in inputs]
+        self.bias = torch.cat([module.bias for module in inputs]) if inputs[0].bias is not None else None
+        self.output, self.down, self.act = output.forward, down.forward, layer.mlp.act_fn
+        self.gate, self.up = gate.scaled_product, up.scaled_product
         self.norms = (attention.q_norm, attention.k_norm) if hasattr(attention, "q_norm") else ()
-        self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
+        self.first, self.second = _norm(layer.input_layernorm), _norm(layer.post_attention_layernorm)
+
+
+def _norm(module: Any) -> tuple[tuple[int, ...], torch.Tensor, float]:
+    """What `torch.rms_norm` takes, to the same result as the model's own norm."""
+    return tuple(module.weight.shape), module.weight, float(module.variance_epsilon)
