@@ -35,13 +35,13 @@ class Leased(models.Model):
 Job = TypeVar("Job", bound=Leased)
 
 
-def claim(queryset: models.QuerySet[Job], pk: Any, *, seconds: int) -> Job | None:
-    """Take the job if nobody holds it; None if it is gone, not in `queryset`, or leased to another."""
+def claim(queryset: models.QuerySet[Job], pk: Any, *, seconds: int, **changes: Any) -> Job | None:
+    """Take the job if nobody holds it, with these `changes`; None if it is gone, not in `queryset`, or another's."""
     now = timezone.now()
     taken = (
         queryset.filter(pk=pk)
         .filter(_free(now))
-        .update(fence=F("fence") + 1, attempt=F("attempt") + 1, lease_until=now + timedelta(seconds=seconds))
+        .update(fence=F("fence") + 1, attempt=F("attempt") + 1, lease_until=now + timedelta(seconds=seconds), **changes)
     )
     return queryset.model._default_manager.filter(pk=pk).first() if taken else None
 

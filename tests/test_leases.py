@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from assistant import leases
 from assistant.chat import tasks, watch
-from assistant.chat.models import Answer, Conversation
+from assistant.chat.models import Answer, AnswerStatus, Conversation
 from assistant.documents import pulse
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +55,14 @@ def may_write(row) -> bool:
 def test_a_leased_job_is_taken_once(job):
     assert claim(job) is not None
     assert claim(job) is None
+
+
+def test_what_changes_with_the_claim_changes_for_the_one_who_got_it_only(job):
+    row = leases.claim(Answer.objects.all(), job.pk, seconds=watch.LEASE_SECONDS, status=AnswerStatus.PROCESSING)
+    assert (row.status, row.attempt, row.fence) == (AnswerStatus.PROCESSING, 1, 1)
+    assert leases.claim(Answer.objects.all(), job.pk, seconds=watch.LEASE_SECONDS, status=AnswerStatus.DONE) is None
+    job.refresh_from_db()
+    assert job.status == AnswerStatus.PROCESSING
 
 
 def test_a_task_longer_than_its_lease_keeps_it_by_renewing(job, clock):

@@ -8,7 +8,7 @@ work.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
@@ -22,23 +22,16 @@ from assistant.documents.models import Collection
 from assistant.documents.search import FoundPassage, SearchReport, searcher
 from assistant.guardrails import injection, masking, output
 from inference.config import GenerationOptions
-from inference.engines.base import (
-    Assessment,
-    Engine,
-    Evidence,
-    Finish,
-    GenerationRequest,
-    Message,
-    Passage,
-)
+from inference.engines.base import Assessment, Engine, Evidence, Finish, GenerationRequest, Message, Passage
 from inference.engines.extractive import ExtractiveEngine
 from inference.errors import InferenceError
 from inference.evidence import EvidenceScorer
 
 from . import citations, followups, history, introducing, prompting, wording
+from .ahead import Ahead
 from .clock import Clock
 from .closing import Quote, Result, close
-from .material import Material, disguised, passage_of, quotable, quote, source, under_one_rule
+from .material import Material, disguised, passage_of, quotable, quote, retrieved, source, under_one_rule
 from .models import Answer, AnswerStatus, Outcome
 from .screening import Screen
 from .streaming import Publisher
@@ -99,6 +92,16 @@ def again(answer: Answer, *, tools: Tools, live: Publisher, boundary: str) -> Re
     return _Work(answer, tools, Ticket(answer), live, Clock(), boundary).result()
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The question as it stands alone, what was found for it, and the answers before it."""
+
+    question: str
+    found: tuple[FoundPassage, ...]
+    passages: tuple[Passage, ...]
+    earlier: Sequence[Answer]
+
+
 class _PromptTold(Exception):
     """The model gives away its prompt: what it says is not shown."""
 
@@ -130,6 +133,8 @@ class _Work:
         self._boundary = boundary
         self._detail: dict[str, Any] = {"code": version.code(), "prompt": prompting.VERSION}
         self._evidence: dict[str, Any] = {}
+        self._refused = 0  # passages left out for the personal data in them
+        self._assessment: Assessment | None = None
 
     def result(self) -> Result:
         if not has_duty(self._user, Duty.ASK):
@@ -156,16 +161,10 @@ class _Work:
             return self._ended(Outcome.REFUSED, "personal_data")
         if not found:
             return self._ended(Outcome.NOT_FOUND, "no_match" if report.partitions else "nothing_readable")
-        passages = tuple(passage_of(item) for item in found)
         if also := wording.also(standalone.question, found):
             self._evidence["also"] = self._detail["also"] = also
-        with self._clock.stage("evidence"):
-            assessment = self._tools.scorer.assess(wording.in_full_words(standalone.question, found), passages)
-        self._detail["answerable"] = round(assessment.answerable, 4)
-        self._detail["threshold"] = round(self._tools.threshold, 4)
-        if assessment.answerable < self._tools.threshold or not assessment.evidence:
-            return self._ended(Outcome.NOT_FOUND, "personal_data" if report.refused else "no_evidence")
-        return self._spoken(standalone.question, found, passages, assessment, earlier)
+        self._refused = report.refused
+        return self._spoken(_Asked(standalone.question, found, tuple(passage_of(item) for item in found), earlier))
 
     # --- stages ---
 
@@ -183,102 +182,105 @@ class _Work:
             "searched_chunks": report.searched_chunks,
             "embedding": report.model,
             "reranker": report.reranker,
-            "retrieved": [
-                {
-                    "chunk": item.chunk.pk,
-                    "document": str(item.chunk.document_id),
-                    "page": item.chunk.page,
-                    "score": round(item.score, 4),
-                }
-                for item in report.passages
-            ],
+            "retrieved": retrieved(report.passages),
             "dropped": [item.chunk.pk for item in report.passages if item not in usable],
         }
         if report.refused:
             self._detail["refused"] = report.refused
         return tuple(usable)
 
-    def _spoken(
-        self,
-        question: str,
-        found: tuple[FoundPassage, ...],
-        passages: tuple[Passage, ...],
-        assessment: Assessment,
-        earlier: Sequence[Answer],
-    ) -> Result:
+    def _spoken(self, asked: _Asked) -> Result:
+        """A language model begins to read while the evidence is read; it speaks only where there is evidence."""
         engine = self._tools.engine
         if engine.needs_prompt:
-            material = self._prompted(question, found, passages, assessment.evidence, earlier)
             try:
-                return self._say(engine, question, material)
+                material = self._prompted(asked)
+                with self._begun(engine, asked.question, material) as pieces:
+                    if self._evidence_in(asked):
+                        return self._say(engine, material, pieces)
+                    self._detail["given"] = [item.chunk.pk for item in material.found]  # and none of it shown
             except (InferenceError, _PromptTold) as error:
-                logger.warning("engine %s cannot answer %s: %s", engine.name, self._answer.pk, error)
-                self._detail["fallback"] = {
-                    "from": engine.name,
-                    "model": engine.model,
-                    "model_files": engines.digest_of(engine),
-                    "error": type(error).__name__,
-                    "shown": self._detail.get("shown", []),
-                }
-                self._evidence["fallback"] = engine.name
+                self._falls_back(engine, error)
                 engine = ExtractiveEngine()
-                self._live.publish(
-                    "status",
-                    {"status": AnswerStatus.PROCESSING, "position": None, "attempt": self._answer.attempt},
-                )
-        quoting, _ = under_one_rule(self._user, quotable(found, passages, assessment.evidence))
-        return self._say(engine, question, quoting)
+        evidence = self._evidence_in(asked)
+        if not evidence:
+            return self._ended(Outcome.NOT_FOUND, "personal_data" if self._refused else "no_evidence")
+        material, _ = under_one_rule(self._user, quotable(asked.found, asked.passages, evidence))
+        with self._begun(engine, asked.question, material) as pieces:
+            return self._say(engine, material, pieces)
 
-    def _prompted(
-        self,
-        question: str,
-        found: tuple[FoundPassage, ...],
-        passages: tuple[Passage, ...],
-        evidence: tuple[Evidence, ...],
-        earlier: Sequence[Answer],
-    ) -> Material:
-        """Passages with the best evidence first, as many as the model's context holds, and the prompt around them."""
+    def _evidence_in(self, asked: _Asked) -> tuple[Evidence, ...]:
+        """The quotations that answer, best first; none when the documents do not say. Read once."""
+        if self._assessment is None:
+            with self._clock.stage("evidence"):
+                words = wording.in_full_words(asked.question, asked.found)
+                self._assessment = self._tools.scorer.assess(words, asked.passages)
+            self._detail["answerable"] = round(self._assessment.answerable, 4)
+            self._detail["threshold"] = round(self._tools.threshold, 4)
+        return self._assessment.evidence if self._assessment.answerable >= self._tools.threshold else ()
+
+    def _falls_back(self, engine: Engine, error: Exception) -> None:
+        logger.warning("engine %s cannot answer %s: %s", engine.name, self._answer.pk, error)
+        self._detail["fallback"] = {
+            "from": engine.name,
+            "model": engine.model,
+            "model_files": engines.digest_of(engine),
+            "error": type(error).__name__,
+            "shown": self._detail.get("shown", []),
+        }
+        self._evidence["fallback"] = engine.name
+        status = {"status": AnswerStatus.PROCESSING, "position": None, "attempt": self._answer.attempt}
+        self._live.publish("status", status)
+
+    def _prompted(self, asked: _Asked) -> Material:
+        """The passages as the search put them, as many as the model's context holds, and the prompt around them. When
+        it does not hold all, those with the best evidence come first, and the model waits until that is read."""
         engine = cast(prompting.PromptEngine, self._tools.engine)
-        order = list(dict.fromkeys([*(item.passage for item in evidence), *range(len(passages))]))
-        said, inherited = history.messages(self._user, earlier)
+        said, inherited = history.messages(self._user, asked.earlier)
         given = [Message(role, text) for role, text in self._answer.context]
-        strict, rule = under_one_rule(self._user, Material(found, passages, evidence))
-        found, passages, evidence = strict.found, strict.passages, strict.evidence
-        asked, turns, read, table = disguised(rule, question, [*given, *said], passages)
-        prompt = prompting.build(
-            asked,
-            [read[index] for index in order],
-            turns,
-            count=engine.count_tokens,
-            budget=engine.context_tokens - ANSWER_TOKENS,
-            boundary=self._boundary,
-        )
-        self._detail["boundary"] = prompt.boundary  # drawn at random; a replay needs the same
-        numbers = {passage.id: number for number, passage in enumerate(prompt.passages)}
-        kept = {passages[index].id: found[index] for index in order}
-        seen = {passage.id: passage for passage in passages}
-        return Material(
-            tuple(kept[passage.id] for passage in prompt.passages),
-            tuple(seen[passage.id] for passage in prompt.passages),
-            tuple(
-                replace(item, passage=numbers[passages[item.passage].id])
-                for item in evidence
-                if passages[item.passage].id in numbers
-            ),
-            prompt.messages,
-            inherited,
-            table,
-            prompt.hidden,
-        )
+        strict, rule = under_one_rule(self._user, Material(asked.found, asked.passages, ()))
+        found, passages = strict.found, strict.passages
+        question, turns, read, table = disguised(rule, asked.question, [*given, *said], passages)
 
-    def _say(self, engine: Engine, question: str, material: Material) -> Result:
-        """Let the engine speak, publish what is certain, and check it all at the end."""
+        def build(order: Iterable[int]) -> prompting.Prompt:
+            return prompting.build(
+                question,
+                [read[index] for index in order],
+                turns,
+                count=engine.count_tokens,
+                budget=engine.context_tokens - ANSWER_TOKENS,
+                boundary=self._boundary,
+            )
+
+        prompt = build(range(len(read)))
+        if not prompt.whole:
+            best = (item.passage for item in self._evidence_in(asked))
+            prompt = build(dict.fromkeys([*best, *range(len(read))]))
+        self._detail["boundary"] = prompt.boundary  # drawn at random; a replay needs the same
+        places = {passage.id: place for place, passage in enumerate(passages)}
+        kept = [places[passage.id] for passage in prompt.passages]
+        numbered = tuple(found[place] for place in kept), tuple(passages[place] for place in kept)
+        return Material(*numbered, (), prompt.messages, inherited, table, prompt.hidden)
+
+    def _begun(self, engine: Engine, question: str, material: Material) -> Ahead:
+        request = GenerationRequest(
+            question=question,
+            passages=material.passages,
+            messages=material.messages,
+            evidence=material.evidence,
+            options=GenerationOptions(max_new_tokens=ANSWER_TOKENS, deadline_s=float(settings.ANSWER_DEADLINE_SECONDS)),
+            caller=str(self._user.pk),
+        )
+        return Ahead(engine, request, cancelled=self._ticket.stop)
+
+    def _say(self, engine: Engine, material: Material, pieces: Ahead) -> Result:
+        """Take what the engine says, publish what is certain, and check it all at the end."""
         quoted = not engine.needs_prompt
         self._detail["shown"] = [item.chunk.pk for item in material.found]
         self._live.publish("sources", [source(number, item) for number, item in enumerate(material.found, start=1)])
         spoken = _Spoken()
         with self._clock.stage("generate"):
-            self._listen(engine, question, material, spoken, quoted)
+            self._listen(pieces, material, spoken, quoted)
         result = self._checked(engine, material, spoken, quoted)
         if self._ticket.stop():
             return self._stopped(spoken, result)
@@ -288,21 +290,13 @@ class _Work:
             return self._ended(Outcome.NOT_FOUND, "no_evidence", engine)
         return result
 
-    def _listen(self, engine: Engine, question: str, material: Material, spoken: _Spoken, quoted: bool) -> None:
-        request = GenerationRequest(
-            question=question,
-            passages=material.passages,
-            messages=material.messages,
-            evidence=material.evidence,
-            options=GenerationOptions(max_new_tokens=ANSWER_TOKENS, deadline_s=float(settings.ANSWER_DEADLINE_SECONDS)),
-            caller=str(self._user.pk),
-        )
+    def _listen(self, pieces: Ahead, material: Material, spoken: _Spoken, quoted: bool) -> None:
         reader = citations.MarkerReader(len(material.passages))
         screens = {"text": Screen(verbatim=quoted), "thinking": Screen()}
         names = {kind: masking.Restorer(material.table) for kind in screens}
-        begun = self._clock.elapsed()
-        for item in engine.stream(request, cancelled=self._ticket.stop):
-            self._clock.stages.setdefault("model", self._clock.elapsed() - begun)  # its first piece
+        for item in pieces:
+            self._clock.stages.setdefault("model", pieces.first_ms)
+            self._clock.stages.setdefault("held", pieces.held_ms)
             if isinstance(item, Finish):
                 spoken.finish, spoken.tokens = item.reason, (item.prompt_tokens, item.completion_tokens)
                 break

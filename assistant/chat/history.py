@@ -41,6 +41,8 @@ def turns(answers: Sequence[Answer]) -> list[followups.Turn]:
 
 def messages(user: User, answers: Sequence[Answer]) -> tuple[list[Message], frozenset[UUID]]:
     """Earlier turns as messages, as far as they may still be shown, and the documents they rest on."""
+    if not answers:
+        return [], frozenset()
     said: list[Message] = []
     inherited: set[UUID] = set()
     for row, view in zip(answers, present_all(actor=user, answers=answers), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -106,6 +106,19 @@ def disguised(
     )
     said = [replace(turn, content=hidden[f"turn {number}"]) for number, turn in enumerate(turns)]
     return hidden["question"], said, read, table
+
+
+def retrieved(found: Sequence[FoundPassage]) -> list[dict[str, Any]]:
+    """What was found, for the record: numbers, no words."""
+    return [
+        {
+            "chunk": item.chunk.pk,
+            "document": str(item.chunk.document_id),
+            "page": item.chunk.page,
+            "score": round(item.score, 4),
+        }
+        for item in found
+    ]
 
 
 def source(number: int, item: FoundPassage) -> dict[str, Any]:

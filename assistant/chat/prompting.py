@@ -53,11 +53,12 @@ class PromptEngine(Engine, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """`passages` are those that found room, in the order of their numbers."""
+    """`passages` are those that found room, in the order of their numbers; `whole`: nothing had to be left out."""
 
     messages: tuple[Message, ...]
     passages: tuple[Passage, ...]
     boundary: str
+    whole: bool
 
     @property
     def hidden(self) -> tuple[str, ...]:
@@ -87,10 +88,13 @@ def build(
     room -= sum(count(turn.content) + 8 for turn in turns)
     kept: list[Passage] = []
     parts: list[str] = []
+    whole = True
     for passage in distinct(passages):
         head = f"[{len(kept) + 1}] {sanitize.title(' › '.join((passage.title, *passage.headings)))}\n{opening}\n"
         cost = count(head) + count(closing) + 4
-        body = _fitting(sanitize.passage(passage.text).text, passage, count, room - cost)
+        text = sanitize.passage(passage.text).text
+        body = _fitting(text, passage, count, room - cost)
+        whole = whole and body == text
         if not body:
             continue
         room -= cost + count(body)
@@ -101,7 +105,7 @@ def build(
         *turns,
         Message("user", "\n\n".join([*parts, question])),
     )
-    return Prompt(messages, tuple(kept), boundary)
+    return Prompt(messages, tuple(kept), boundary, whole)
 
 
 def distinct(passages: Sequence[Passage]) -> list[Passage]:

@@ -89,11 +89,14 @@ def _send_next(owner: int) -> None:
 
 
 def _work(answer_id: UUID, tools: answering.Tools | None) -> None:
-    row = leases.claim(Answer.objects.exclude(status=AnswerStatus.DONE), answer_id, seconds=LEASE_SECONDS)
+    row = leases.claim(
+        Answer.objects.exclude(status=AnswerStatus.DONE),
+        answer_id,
+        seconds=LEASE_SECONDS,
+        status=AnswerStatus.PROCESSING,
+    )
     if row is None:
         return
-    Answer.objects.filter(pk=row.pk, fence=row.fence).update(status=AnswerStatus.PROCESSING)
-    row.status = AnswerStatus.PROCESSING
     with _acting(row, "chat.answer"), watch.over(row) as ticket:
         try:
             answering.run(row, tools=tools or answering.tools(), ticket=ticket)
