@@ -169,6 +169,17 @@ ROWS = [
     Row("api-quality-reference", ADMIN, DUTY, "post", values={"run_id": "run"}),
     Row("api-quality-policy", ADMIN, DUTY),
     Row("api-quality-policy", ADMIN, DUTY, "patch", body={"every": "day"}),
+    # models: none is installed here and nothing lies in the drop folder
+    *(Row(f"api-{name}", ADMIN, DUTY) for name in ("models", "active-model", "model-imports", "model-jobs")),
+    *(Row("api-model", ADMIN, DUTY, method, {"name": "model"}) for method in ("get", "delete")),
+    *(Row(f"api-model-{verb}", ADMIN, DUTY, "post", {"name": "model"}) for verb in ("verify", "evaluate")),
+    Row("api-model-quantize", ADMIN, DUTY, "post", {"name": "model"}, body={"recipe": "nf4"}),
+    Row("api-model-benchmark", ADMIN, DUTY, "post", {"name": "model"}, body={"tokens": "8"}),
+    Row("api-active-model", ADMIN, DUTY, "put", body={"name": "absent"}),
+    Row("api-active-model", ADMIN, DUTY, "delete"),
+    Row("api-model-imports", ADMIN, DUTY, "post", body={"entry": "a", "name": "b", "licence": "MIT"}),
+    Row("api-model-job", ADMIN, DUTY, values={"number": "job"}),
+    Row("api-model-job-stop", ADMIN, DUTY, "post", values={"number": "job"}),
     *(Row(name, ADMIN, DUTY) for name in ("quality", "quality-questions")),
     Row("quality-questions", ADMIN, DUTY, "post", body={"text": "[]"}),
     *(Row(f"quality-{verb}", ADMIN, DUTY, "post", body={"every": "day"}) for verb in ("start", "schedule")),
@@ -438,6 +449,8 @@ def _may_be_absent(row: Row) -> bool:
             "models-remove",
             "models-verify",
         ),  # no target is named
+        *(f"api-model{part}" for part in ("", "-verify", "-quantize", "-evaluate", "-benchmark", "-imports")),
+        "api-active-model",
         *(
             "api-audit-permit-text",
             "api-audit-permit-prune",

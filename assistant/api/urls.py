@@ -12,6 +12,7 @@ from . import (
     collections,
     documents,
     holds,
+    models,
     openai,
     pages,
     permits,
@@ -34,6 +35,7 @@ for _room in (  # looked through in this order with every call: what is called m
     permits,
     privacy,
     quality,
+    models,
     reviewing,
 ):
     v1 += _room.urlpatterns

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 15
+VERSION = 16
 PINNED = {
     3: "38bf75a3bb37dfa5cd325852c20a4a4a8335fb40a92d5eb9b6dca3cac677f08a",
     4: "96887b3e08be4b7ee8e968472d55cc56d089731ff59dc68aeacbba76026e7d0d",
@@ -25,6 +25,7 @@ PINNED = {
     13: "f6fc33d26a7e0f23c329107eb496fd5ac2fdfbbbec2b6f78ddb4e69795a897b5",
     14: "6aecf47bb361f9b5d12f6ed64a527b2b304285a1598b77531983ec4ceeaec5c5",
     15: "26f610356107e85f0a68174b0aeef2d8e7964a20156c1847fb12b1918752a940",
+    16: "5c1b124b2d8c3bfc8a2d7b6cfb99d4efe88c459388b9bfcb6c64cf713212f54f",
 }
 OUTCOMES = ("intent", "success", "refused", "failed")
 

@@ -108,6 +108,17 @@ api-quality-runs golden           GET=-duty POST=golden.run
 api-quality-run golden            GET=-duty
 api-quality-reference golden      POST=golden.reference
 api-quality-policy golden         GET=-duty PATCH=setting.changed
+api-models model                  GET=-duty
+api-model model                   GET=-duty DELETE=model.changed
+api-model-verify model            POST=-duty
+api-model-quantize model          POST=-work
+api-model-evaluate model          POST=-work
+api-model-benchmark model         POST=-work
+api-active-model model            GET=-duty PUT=model.changed DELETE=model.changed
+api-model-imports model           GET=-duty POST=-work
+api-model-jobs model              GET=-duty
+api-model-job model               GET=-duty
+api-model-job-stop model          POST=-duty
 
 web:ask answer                    GET=-names POST=answer.asked,answer.refused
 web:conversations conversation    GET=-own

@@ -10,11 +10,14 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from django.conf import settings
+from django.db.models import QuerySet
+
 from assistant import activation, benchmarking, engines, importing, jobs, quantizing
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
 from assistant.errors import Conflict, NotFound
-from assistant.models import ModelActivation, ModelJob
+from assistant.models import ActivationState, ModelActivation, ModelJob
 from inference.errors import InferenceError, ModelNotFound, in_full
 from inference.store import Manifest
 
@@ -50,6 +53,38 @@ def installed(actor: User) -> list[Manifest]:
 @_duty
 def model(actor: User, name: str) -> Manifest:
     return engines.store().manifest(name)
+
+
+@_duty
+def active(actor: User) -> ModelActivation:
+    """The newest choice; while there is none, what the settings say, not saved."""
+    chosen = activation.current()
+    return chosen or ModelActivation(
+        engine=settings.ENGINE,
+        name=activation.active_name(),
+        quantization=settings.QUANTIZATION,
+        state=ActivationState.ACTIVE,
+    )
+
+
+@_duty
+def dropped(actor: User) -> list[importing.Dropped]:
+    """What lies in the drop folder."""
+    return importing.dropped()
+
+
+@_duty
+def jobs_of(actor: User) -> QuerySet[ModelJob]:
+    """All work that was asked for, newest first."""
+    return ModelJob.objects.all()
+
+
+@_duty
+def job(actor: User, number: int) -> ModelJob:
+    found = ModelJob.objects.filter(pk=number).first()
+    if found is None:
+        raise NotFound
+    return found
 
 
 @_duty

@@ -35,7 +35,17 @@ def contract(token):
 def test_contract_names_every_rest_address(token):
     served = Client().get("/api/v1/schema/", headers={"Authorization": f"Bearer {token}"})
     paths = yaml.safe_load(served.content)["paths"]
-    for path in ("answers/", "documents/", "collections/", "search/", "users/", "teams/", "tokens/", "audit/events/"):
+    for path in (
+        "answers/",
+        "documents/",
+        "collections/",
+        "search/",
+        "users/",
+        "teams/",
+        "tokens/",
+        "audit/events/",
+        "models/",
+    ):
         assert f"/api/v1/{path}" in paths
     assert "/v1/chat/completions" in paths
 
