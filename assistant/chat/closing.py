@@ -5,7 +5,7 @@ Knows: the shape of a result and the one place that writes it. Does not know how
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from django.utils import timezone
 from assistant.audit import keys
 from assistant.audit import services as audit
 from assistant.documents import policy
-from assistant.documents.models import Document
+from assistant.documents.models import Chunk, Document
 
 from .models import Answer, AnswerStatus, Citation, Outcome
 
@@ -102,7 +102,8 @@ def close(row: Answer, result: Result) -> None:
     row.lease_until = None
     row.save()
     row.rests_on.set(Document.objects.filter(pk__in=result.rests_on))
-    Citation.objects.bulk_create(_citations(row, result.quotes))
+    chunks = Chunk.objects.filter(pk__in={quote.chunk for quote in result.quotes})
+    Citation.objects.bulk_create(_citations(row, result.quotes, set(chunks.values_list("pk", flat=True))))
     action, outcome = _ACTIONS[Outcome(result.outcome)]
     audit.record(
         action=action,
@@ -135,7 +136,8 @@ def _still_readable(row: Answer, documents: Iterable[UUID]) -> bool:
     return there == wanted and readable.count() == len(wanted)
 
 
-def _citations(row: Answer, quotes: Iterable[Quote]) -> list[Citation]:
+def _citations(row: Answer, quotes: Iterable[Quote], chunks: Container[int]) -> list[Citation]:
+    """`chunks` are those still there, of documents that are locked: a new version may have come since the search."""
     counts: dict[int, int] = {}
     rows = []
     for quote in quotes:
@@ -148,7 +150,7 @@ def _citations(row: Answer, quotes: Iterable[Quote]) -> list[Citation]:
                 ordinal=ordinal,
                 document_id=quote.document,
                 version_id=quote.version,
-                chunk_id=quote.chunk,
+                chunk_id=quote.chunk if quote.chunk in chunks else None,
                 title=quote.title,
                 page=quote.page,
                 quote=quote.text,

@@ -73,16 +73,21 @@ def work(answer_id: UUID, *, tools: answering.Tools | None = None) -> None:
     owner = Answer.objects.filter(pk=answer_id).values_list("owner", flat=True).first()
     if owner is None:
         return
-    with limits.seats.offered(owner) as free:
+    free = False
+    try:
+        with limits.seats.offered(owner) as free:
+            if free:
+                _work(answer_id, tools)
+    finally:
         if free:
-            _work(answer_id, tools)
-    if free:
-        _send_next(owner)
+            _send_next(owner)
 
 
 def _send_next(owner: int) -> None:
-    """The oldest question of the person that found no place, if there is one."""
-    waiting = leases.overdue(Answer.objects.filter(owner=owner, status=AnswerStatus.QUEUED))
+    """The oldest question of the person that nobody works on, if there is one: it found no place, or met a fault, and
+    most faults pass. One that failed twice is the sweeper's, which takes its time."""
+    unfinished = Answer.objects.filter(owner=owner, attempt__lt=2).exclude(status=AnswerStatus.DONE)
+    waiting = leases.overdue(unfinished.filter(cancel_requested=False))
     pk = waiting.order_by("created_at").values_list("pk", flat=True).first()
     if pk is not None:
         dispatch.send(pk)
@@ -103,7 +108,7 @@ def _work(answer_id: UUID, tools: answering.Tools | None) -> None:
         except leases.LeaseLost:
             logger.info("answer %s: another worker took over", row.pk)
         finally:
-            # After a fault the sweeper need not wait for the lease; after success there is nothing left to match.
+            # After a fault nobody need wait for the lease; after success there is nothing left to match.
             Answer.objects.filter(pk=row.pk, fence=row.fence).exclude(status=AnswerStatus.DONE).update(lease_until=None)
 
 

@@ -9,6 +9,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from django.db import transaction
 
 from assistant.audit.models import AuditEvent
 from assistant.chat import answering, services, tasks
@@ -312,6 +313,20 @@ def test_document_deleted_in_mid_answer_leaves_no_text(speaking, company, people
     model.release.set()
     answer = finish()
     assert (answer.outcome, answer.reason, answer.text) == (Outcome.FAILED, "sources_changed", "")
+
+
+def test_a_new_version_in_mid_answer_leaves_the_quotation_of_the_old_one(speaking, company):
+    """Its chunk is gone by then: a reference to it would be refused at the commit, and the answer lost with it."""
+    _, model, finish = speaking
+    old = Page.objects.get(version=company.travel.current, number=1)
+    with transaction.atomic():
+        Chunk.objects.filter(document=company.travel).delete()
+    model.release.set()
+    answer = finish()
+    assert (answer.outcome, answer.attempt) == (Outcome.ANSWERED, 1)
+    (citation,) = answer.citations.all()
+    assert (citation.chunk, citation.version) == (None, old.version)
+    assert old.text[citation.char_start : citation.char_end] == citation.quote
 
 
 def test_worker_that_lost_its_lease_writes_nothing(speaking, people):

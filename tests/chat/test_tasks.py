@@ -130,6 +130,29 @@ def test_fault_gives_the_lease_back_at_once(company, people, monkeypatch):
     assert (answer.status, answer.lease_until) == (AnswerStatus.PROCESSING, None)
 
 
+def test_a_fault_is_tried_again_at_once_and_after_that_by_the_sweeper(company, people, monkeypatch):
+    def fault(*_, **__):
+        raise ZeroDivisionError
+
+    answer = queued(people)
+    redis_client().delete("answers")
+    monkeypatch.setattr(tasks.answering, "run", fault)
+    for expected in (1, 1):
+        with pytest.raises(ZeroDivisionError):
+            tasks.work(answer.pk)
+        assert messages() == expected
+
+
+def test_what_met_a_fault_and_then_found_no_place_is_sent_when_one_is_free(company, people):
+    answer = queued(people)
+    Answer.objects.filter(pk=answer.pk).update(status=AnswerStatus.PROCESSING, attempt=1)
+    other = queued(people)
+    redis_client().delete("answers")
+    tasks.work(other.pk)
+    (raw,) = redis_client().lrange("answers", 0, -1)
+    assert str(answer.pk) in raw
+
+
 def test_running_worker_answers_what_is_asked(company, people, worker):  # noqa: F811
     answer = queued(people)
     assert services.wait(actor=people.employee, answer_id=answer.pk, seconds=60).outcome == Outcome.ANSWERED
