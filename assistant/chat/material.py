@@ -33,11 +33,11 @@ class Material:
 
 
 def passage_of(item: FoundPassage) -> Passage:
-    """The passage as an engine gets it: of a suspect one the suspect sentences are blank, the rest keeps its places."""
+    """The passage as an engine gets it: of a flagged one the suspect sentences are blank, the rest keeps its places."""
     chunk = item.chunk
-    suspect = chunk.suspicion >= injection.THRESHOLD_WITHHELD
+    flagged = chunk.suspicion >= injection.THRESHOLD_BANNER
     shown = item.passage.shown.text
-    text = injection.without_suspects(shown, embed=engines.embedder().embed) if suspect else shown
+    text = injection.without_suspects(shown, embed=engines.embedder().embed) if flagged else shown
     return Passage(
         id=str(chunk.pk),
         text=text,

@@ -141,7 +141,7 @@ def as_engines_get_it(text: str, *, defended: bool, embed: Embed) -> Passage | N
         score = injection.score(text, embed=embed)
         if score >= injection.THRESHOLD_QUARANTINE:
             return None
-        if score >= injection.THRESHOLD_WITHHELD:
+        if score >= injection.THRESHOLD_BANNER:
             text = injection.without_suspects(text, embed=embed)
     return Passage(id="1", text=text, title="", score=1.0, sentences=tuple(sentences_of(text)))
 

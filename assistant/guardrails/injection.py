@@ -21,7 +21,6 @@ from .injection_rules import RULES
 from .levels import THRESHOLD_BANNER as THRESHOLD_BANNER
 from .levels import THRESHOLD_DOWNRANK as THRESHOLD_DOWNRANK
 from .levels import THRESHOLD_QUARANTINE as THRESHOLD_QUARANTINE
-from .levels import THRESHOLD_WITHHELD as THRESHOLD_WITHHELD
 from .weights import classifier
 
 _CLASSIFIER_MOST = 0.8  # words alone never quarantine: a rule must agree
@@ -115,13 +114,11 @@ def _joined(text: str, by_place: float) -> float:
     if counts and by_words < THRESHOLD_DOWNRANK and len(planted.spans(text)) < planted.LEAST_SENTENCES:
         by_words = 0.0
     by_words = max(by_words, by_place)
-    # A sentence out of place that is not worth a banner is kept from engines all the same.
-    least = by_place if THRESHOLD_WITHHELD <= by_place < THRESHOLD_BANNER else 0.0
     if by_rules == 0:
-        return by_words if by_words >= THRESHOLD_BANNER else least
+        return by_words if by_words >= THRESHOLD_BANNER else 0.0
     # Beside a strong rule the classifier confirms, less than as much again; a weak rule alone stays weak.
     support = by_words if by_words >= THRESHOLD_BANNER or by_rules >= THRESHOLD_BANNER else 0.0
-    return max(least, 1.0 - (1.0 - by_rules) * (1.0 - 0.75 * support))
+    return 1.0 - (1.0 - by_rules) * (1.0 - 0.75 * support)
 
 
 def _highest(text: str, found: list[planted.Suspect], embed: planted.Embed | None) -> float:
@@ -129,16 +126,12 @@ def _highest(text: str, found: list[planted.Suspect], embed: planted.Embed | Non
 
 
 def without_suspects(text: str, *, embed: planted.Embed | None = None) -> str:
-    """The text of a passage from THRESHOLD_WITHHELD on, every suspect sentence made blank, for what goes to an engine.
+    """The text of a flagged passage with every suspect sentence made blank, for what goes to an engine.
 
     Same length: characters keep their places, so that what is quoted from the rest can still be found on its page.
     """
-    levels = planted.packaged().levels(text, closer=embed is not None)
-    found = [
-        (one.start, one.end)
-        for one in planted.suspects(text, embed=embed)
-        if planted.level(one.logit, levels) >= THRESHOLD_WITHHELD
-    ]
+    banner, _ = planted.packaged().levels(text, closer=embed is not None)
+    found = [(one.start, one.end) for one in planted.suspects(text, embed=embed) if one.logit >= banner]
     chars = list(text)
     for start, end in planted.spans(text):
         part = text[start:end]
