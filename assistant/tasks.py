@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from assistant import benchmarking, importing, jobs, quantizing
 from assistant.models import JobKind
+from assistant.registry import benchmarking, importing, jobs, quantizing
 
 _WORK: dict[str, jobs.Work] = {
     JobKind.QUANTIZE: quantizing.work,

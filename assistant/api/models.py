@@ -10,9 +10,9 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from assistant import activation, benchmarking, quantizing
 from assistant.models import ActivationState, JobKind, JobState
 from assistant.quality import administering as models
+from assistant.registry import activation, benchmarking, quantizing
 
 from .base import CursorPage, View
 from .forms import PAGING, Text, valid

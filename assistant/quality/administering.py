@@ -13,11 +13,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 from django.conf import settings
 from django.db.models import QuerySet
 
-from assistant import activation, benchmarking, engines, importing, jobs, quantizing
+from assistant import engines
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
 from assistant.errors import Conflict, NotFound
 from assistant.models import ActivationState, ModelActivation, ModelJob
+from assistant.registry import activation, benchmarking, importing, jobs, quantizing
 from inference.errors import InferenceError, ModelNotFound, in_full
 from inference.store import Manifest
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from assistant import engines, jobs
+from assistant import engines
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
 from assistant.errors import Conflict
 from assistant.models import JobKind, ModelJob
+from assistant.registry import jobs
 
 from . import services
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from assistant import activation, engines
+from assistant import engines
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
-from assistant.activation import Grounds
 from assistant.errors import Conflict, Invalid
 from assistant.guardrails import sanitize
 from assistant.models import ModelActivation
+from assistant.registry import activation
+from assistant.registry.activation import Grounds
 
 from . import services
 from .models import GoldenRun, RunStatus

@@ -16,10 +16,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from assistant import activation, engines, leases, observability, version
+from assistant import engines, leases, observability, version
 from assistant.audit import services as audit
 from assistant.chat import answering
 from assistant.errors import AssistantError, Conflict
+from assistant.registry import activation
 
 from . import drift, services
 from .judging import Asker

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from kombu.exceptions import OperationalError
 
-from assistant import activation, observability
+from assistant import observability
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, require
 from assistant.audit import services as audit
@@ -27,6 +27,7 @@ from assistant.chat import evaluation
 from assistant.chat.evaluation import Row
 from assistant.errors import Conflict, Invalid, NotFound
 from assistant.models import ActivationState
+from assistant.registry import activation
 
 from .models import Every, GoldenRun, GoldenSet, Policy, QuestionItem, RunStatus, Why
 

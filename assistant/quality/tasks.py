@@ -5,7 +5,8 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import transaction
 
-from assistant import jobs, leases, observability
+from assistant import leases, observability
+from assistant.registry import jobs
 
 from . import evaluating, services
 from .models import Why

@@ -19,11 +19,12 @@ import psutil
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from assistant import activation, checks, engines, health
+from assistant import checks, engines, health
 from assistant.audit import roles
 from assistant.documents import proof
 from assistant.quality import gate
 from assistant.quality import services as quality
+from assistant.registry import activation
 
 Level = Literal["good", "note", "warning", "error"]
 

@@ -13,9 +13,10 @@ from django.conf import settings
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
 
-from assistant import activation, benchmarking, engines, quantizing
+from assistant import engines
 from assistant.models import ActivationState, JobKind, JobState, ModelJob
 from assistant.quality import gate
+from assistant.registry import activation, benchmarking, quantizing
 from inference.store import Gate
 
 from .wording import duration, size_words

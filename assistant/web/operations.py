@@ -10,10 +10,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from assistant import activation, benchmarking, importing
 from assistant import health as report
 from assistant.accounts.roles import Duty, require
 from assistant.quality import administering
+from assistant.registry import activation, benchmarking, importing
 
 from . import machinery, modelling
 from .pages import acted, actor

@@ -6,10 +6,11 @@ import time
 import pytest
 from django.urls import reverse
 
-from assistant import activation, engines, observability
+from assistant import engines, observability
 from assistant.audit.models import AuditEvent
 from assistant.errors import Invalid
 from assistant.models import ActivationState, ModelActivation
+from assistant.registry import activation
 from inference.config import GenerationOptions
 from inference.engines.base import GenerationRequest, Message, collect
 from inference.errors import ModelCorrupt, ModelNotFound

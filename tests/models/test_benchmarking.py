@@ -8,11 +8,12 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from assistant import benchmarking, jobs, leases, observability, tasks
+from assistant import leases, observability, tasks
 from assistant.audit.models import AuditEvent
 from assistant.errors import Conflict, Invalid, NotFound, PermissionRefused
 from assistant.models import JobState, ModelJob
 from assistant.quality import administering
+from assistant.registry import benchmarking, jobs
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
 from tests.models.conftest import store  # noqa: F401 - a fixture
 

@@ -7,8 +7,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from assistant import activation
 from assistant.audit.models import AuditEvent
+from assistant.registry import activation
 from inference import benchmark, energy
 from inference.energy import UNTOLD
 from tests.inference.models.hub import REVISION, running_hub

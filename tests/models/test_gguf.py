@@ -7,9 +7,10 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from assistant import activation, engines
+from assistant import engines
 from assistant.errors import Invalid
 from assistant.models import ActivationState
+from assistant.registry import activation
 from assistant.runtime.diagnosis import diagnose
 from inference.config import GenerationOptions
 from inference.engines import llama

@@ -6,9 +6,10 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from assistant import activation, engines
+from assistant import engines
 from assistant.audit.models import AuditContent, AuditEvent
 from assistant.models import ModelActivation
+from assistant.registry import activation
 from assistant.runtime import up
 from inference import advice
 from tests.inference.gguf import build

@@ -11,9 +11,10 @@ import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, connections, transaction
 
-from assistant import importing, jobs, tasks
+from assistant import tasks
 from assistant.errors import Conflict
 from assistant.models import LIVE, JobKind, JobState, ModelJob
+from assistant.registry import importing, jobs
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -7,10 +7,11 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from assistant import activation, engines, jobs, leases, observability, quantizing, tasks
+from assistant import engines, leases, observability, tasks
 from assistant.audit.models import AuditEvent
 from assistant.errors import Conflict, Invalid
 from assistant.models import JobState, ModelJob
+from assistant.registry import activation, jobs, quantizing
 from inference import loading
 from inference.errors import ModelCorrupt, QuantizationRefused
 from inference.store import Limits, Manifest

@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from assistant import activation, jobs, leases
+from assistant import leases
 from assistant.errors import Conflict, PermissionRefused
 from assistant.models import JobState, ModelJob
 from assistant.quality import evaluating, gate, services, tasks
 from assistant.quality.models import GoldenRun, RunStatus
+from assistant.registry import activation, jobs
 from inference.errors import ModelNotFound
 from tests.chat.questions import question
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401  (a fixture)

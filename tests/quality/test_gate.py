@@ -8,8 +8,7 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from assistant import activation, engines
-from assistant.activation import Grounds
+from assistant import engines
 from assistant.audit import keys
 from assistant.audit import services as audit
 from assistant.audit.models import AuditEvent
@@ -17,6 +16,8 @@ from assistant.chat.models import Answer
 from assistant.errors import Conflict, Invalid, PermissionRefused
 from assistant.quality import gate, running, services
 from assistant.quality.models import GoldenRun, RunStatus, Why
+from assistant.registry import activation
+from assistant.registry.activation import Grounds
 from inference.errors import ModelNotFound
 from tests.chat.questions import question
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401  (a fixture)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from assistant import activation
 from assistant.models import ActivationState
+from assistant.registry import activation
 from assistant.runtime.diagnosis import diagnose
 from inference import loading
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture

@@ -4,9 +4,10 @@ import shutil
 
 import pytest
 
-from assistant import activation, jobs, leases, tasks
+from assistant import leases, tasks
 from assistant.audit.models import AuditEvent
 from assistant.models import JobState, ModelJob
+from assistant.registry import activation, jobs
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
 from tests.models.conftest import store  # noqa: F401 - a fixture
 

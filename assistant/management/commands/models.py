@@ -13,11 +13,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from assistant import activation, benchmarking, egress, engines, importing, installing, observability, quantizing
+from assistant import egress, engines, observability
 from assistant.chat.evaluation import People
 from assistant.errors import AssistantError
 from assistant.quality import files, gate, workbench
 from assistant.quality.models import QuestionFile, Split
+from assistant.registry import activation, benchmarking, importing, installing, quantizing
 from inference.errors import InferenceError, in_full
 from inference.store import Limits, Manifest, pulling
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 
-from assistant import engines, jobs, observability
+from assistant import engines, observability
 from assistant.audit import services as audit
 from assistant.errors import Invalid
-from assistant.jobs import Told
 from assistant.models import JobKind, ModelJob
+from assistant.registry import jobs
+from assistant.registry.jobs import Told
 from inference.errors import QuantizationRefused
 from inference.store import Gate, Limits, Manifest
 

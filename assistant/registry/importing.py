@@ -14,11 +14,12 @@ from typing import Any
 
 from django.conf import settings
 
-from assistant import engines, jobs, observability
+from assistant import engines, observability
 from assistant.audit import services as audit
 from assistant.errors import Invalid, NotFound
 from assistant.guardrails import sanitize
 from assistant.models import JobKind, ModelJob
+from assistant.registry import jobs
 from inference.errors import InferenceError, in_full
 from inference.store import Manifest, pulling, selected
 

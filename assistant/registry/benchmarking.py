@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from assistant import engines, jobs, quantizing
+from assistant import engines
 from assistant.audit import services as audit
 from assistant.errors import Invalid
-from assistant.jobs import Told
 from assistant.models import JobKind, JobState, ModelJob
+from assistant.registry import jobs, quantizing
+from assistant.registry.jobs import Told
 from inference.store import Manifest
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from assistant import activation, egress, engines, jobs, quantizing
+from assistant import egress, engines
 from assistant.audit import services as audit
 from assistant.models import ModelActivation
+from assistant.registry import activation, jobs, quantizing
 from inference.errors import OutOfMemory, QuantizationRefused
 from inference.store import Manifest, gguf, pulling
 

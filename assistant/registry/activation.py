@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import transaction
 
-from assistant import engines, jobs, observability
+from assistant import engines, observability
 from assistant.audit import services as audit
 from assistant.errors import Conflict, Invalid
 from assistant.models import JobKind, ModelActivation
+from assistant.registry import jobs
 
 if TYPE_CHECKING:
     from inference.store import Manifest
