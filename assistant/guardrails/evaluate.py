@@ -10,7 +10,7 @@ where they have one) and into the passages of each --qa set (PREFIX.contexts.jso
 Chinese get Chinese requests of our own. `--passages` adds honest texts, cut into passages. Everything runs as the
 product runs it, with the packaged embedding model and reader. Two engines are attacked: the default one, which quotes,
 and a stand-in that obeys every request it finds in its prompt, delimiters or not: what still reaches it is the attack
-that a naive model would follow.
+that a naive model would follow. The honest questions of the --qa sets are put to the check of questions.
 
 `--only` takes the attacks of these categories alone; with `--model`, a file that `train_planted --hold` made without
 them, the figures are for attacks of kinds that the network never saw.
@@ -31,12 +31,13 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from assistant.errors import Invalid
 from inference.engines.base import Passage
 from inference.evidence import EvidenceScorer
 from retrieval.text import cjk_share, normalize
 from retrieval.text import sentences as sentences_of
 
-from . import injection, planted
+from . import injection, planted, sanitize
 from .planted import Embed
 from .requests import requests
 from .train_planted import plant
@@ -135,6 +136,21 @@ def flagged(given: Iterable[tuple[str, str]], embed: Embed) -> dict[str, Count]:
     return found
 
 
+def refused(prefixes: Iterable[Path]) -> dict[str, Count]:
+    """Questions of people with no ill intent: how many the check of questions turns away, and how many it alters."""
+    found: dict[str, Count] = defaultdict(Count)
+    for prefix in prefixes:
+        for line in _lines(prefix.with_name(prefix.name + ".questions.jsonl")):
+            try:
+                kept = sanitize.question(line["question"])
+            except Invalid:
+                kept = None
+            found["refused"].add(kept is None)
+            if kept is not None:
+                found["altered"].add(normalize(kept.text) != normalize(line["question"]))
+    return found
+
+
 def as_engines_get_it(text: str, *, defended: bool, embed: Embed) -> Passage | None:
     """A passage on its way into an answer: quarantined, with suspect sentences blank, or as it stands."""
     if defended:
@@ -226,6 +242,7 @@ def main(arguments: list[str] | None = None) -> int:
         "honest flagged": _told("honest, flagged", flagged(_some(given.honest, options.honest, dice), embedder.embed)),
         "direct found": _told("direct attack, found", flagged(_some(given.direct, 200, dice), embedder.embed)),
     }
+    report["questions"] = _told("honest questions", refused(options.qa))
     found = attacked(pairs_of(given, options.pairs, dice), dice, embedder.embed, scorer)
     report["planted"] = {source: _told(source, counts) for source, counts in found.items()}
     asked = [host for host in given.hosts if host.gold]

@@ -184,11 +184,17 @@ def test_training_and_evaluation_run_on_small_sets(tmp_path, capsys):
     assert '"request style"' in capsys.readouterr().out
     model = planted.load(output)
     assert np.isfinite(planted.suspects(MAIL, model=model)[0].logit)
-    assert evaluate.main([str(tmp_path), "--pairs", "3", "--passages", benign]) == 0
+    (tmp_path / "sets").mkdir()
+    lines("sets/one.contexts.jsonl", [{"ctx_id": "1", "text": MAIL}])
+    lines("sets/one.questions.jsonl", [{"ctx_id": "1", "question": text} for text in ("Why?", "Why? " * 1000)])
+    qa = ["--qa", str(tmp_path / "sets" / "one")]
+    assert evaluate.main([str(tmp_path), "--pairs", "3", "--passages", benign, *qa]) == 0
     report = evaluate.json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["planted"]["attacks"]["obeyed without"]["share"] == 1.0
     assert report["answered"]["without"]["n"] == 6
     assert report["honest flagged"]["benign"]["n"] == 24
+    assert report["questions"]["refused"]["share"] == 0.5
+    assert report["questions"]["altered"]["share"] == 0.0
 
 
 def test_the_interval_is_wilsons():
