@@ -10,7 +10,10 @@ import base64
 import csv
 import io
 import shutil
+import time
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
@@ -217,3 +220,26 @@ def test_no_byte_of_them_is_readable_while_they_live_and_none_is_left_when_erase
         left = {(place, where) for place, where in left if place not in PERSON or "pg_wal" not in where}
     assert left == set()
     assert verify_log().ok
+
+
+def test_what_an_older_transaction_still_sees_is_outlasted(people, tmp_path, monkeypatch):
+    """PostgreSQL carries such rows over into the rewritten table."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite overwrites at once")
+    word = "kanarieleserxq7"
+    person = accounts.create_user(actor=people.administrator, email=f"{word}@example.org", role="employee")
+    waited = []
+    with closing(connection.copy()) as reader:
+        reader.set_autocommit(False)
+        with reader.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("SELECT 1")
+
+        def sleep(_: float) -> None:
+            waited.append(1)
+            reader.rollback()
+
+        monkeypatch.setattr(persons, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+        persons.erase_person(actor=people.administrator, user=person)
+    assert waited
+    assert {where for _, where in found({"email": word}, tmp_path) if "pg_wal" not in where} == set()
