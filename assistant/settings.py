@@ -246,11 +246,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_keepalive": True, "socket_connect_timeout": 3}
 CELERY_TASK_DEFAULT_QUEUE = "ingestion"
-CELERY_TASK_ROUTES = {
-    "assistant.chat.tasks.*": {"queue": "answers"},
-    "assistant.quality.tasks.run": {"queue": "answers"},
-    "assistant.documents.tasks.*": {"queue": "ingestion"},
-}
+CELERY_TASK_ROUTES = {name: {"queue": "answers"} for name in ("assistant.chat.tasks.*", "assistant.quality.tasks.run")}
 CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "sweep-documents": {"task": "assistant.documents.tasks.sweep", "schedule": 10.0},
