@@ -14,7 +14,7 @@ from assistant.accounts import policy, services
 from assistant.accounts.models import ApiToken, Team, User
 from assistant.accounts.roles import Role
 
-from .base import CursorPage, View
+from .base import CursorPage, Paged, View
 from .forms import PAGING, valid
 
 EMAIL = OpenApiParameter("email", str, required=True, description="The member's e-mail address.")
@@ -54,9 +54,7 @@ class UserChangeSerializer(serializers.Serializer[Any]):
     password = serializers.CharField(max_length=200, required=False, write_only=True, trim_whitespace=False)
 
 
-class UserPageSerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class UserPageSerializer(Paged):
     results = UserSerializer(many=True)
 
 
@@ -69,9 +67,7 @@ class TeamChangeSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=120)
 
 
-class TeamPageSerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class TeamPageSerializer(Paged):
     results = TeamSerializer(many=True)
 
 
@@ -80,9 +76,7 @@ class MemberSerializer(serializers.Serializer[User]):
     name = serializers.CharField(read_only=True)
 
 
-class MemberPageSerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class MemberPageSerializer(Paged):
     results = MemberSerializer(many=True)
 
 
@@ -102,9 +96,7 @@ class IssuedTokenSerializer(TokenSerializer):
     token = serializers.CharField(read_only=True, help_text="Shown only here.")
 
 
-class TokenPageSerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class TokenPageSerializer(Paged):
     results = TokenSerializer(many=True)
 
 

@@ -23,7 +23,7 @@ from assistant.audit.digests import Digest
 from assistant.audit.models import AuditEvent
 from assistant.audit.reading import Filters
 
-from .base import CursorPage, View
+from .base import CursorPage, Paged, View
 from .forms import NO_NULL, PAGING, valid
 
 _LINES_AT_ONCE = 500
@@ -73,9 +73,7 @@ class EventSerializer(serializers.Serializer[Any]):
     digest = serializers.CharField()
 
 
-class EventPageSerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class EventPageSerializer(Paged):
     results = EventSerializer(many=True)
 
 

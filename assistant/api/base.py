@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from rest_framework import serializers
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -53,3 +54,13 @@ class CursorPage(CursorPagination):
         if size is not None and size > self.max_page_size:
             raise errors.Invalid("The page is too large.", fields={"page_size": [f"At most {self.max_page_size}."]})
         return size or self.page_size
+
+
+class NewestFirst(CursorPage):
+    ordering = "-pk"
+
+
+class Paged(serializers.Serializer[Any]):
+    # What `CursorPage` answers; a subclass says what `results` are. (A docstring would enter the contract of each.)
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from assistant.documents import policy, services
 from assistant.documents.models import Access, Collection, Grant
 
-from .base import CursorPage, View
+from .base import CursorPage, Paged, View
 from .forms import PAGING, VISIBLE, Matching, Text, valid
 
 SLUG = r"^[a-z0-9]+([-_][a-z0-9]+)*$"
@@ -34,9 +34,7 @@ class CollectionChangeSerializer(serializers.Serializer[Any]):
     description = Text(max_length=2000, required=False, allow_blank=True, trim_whitespace=False)
 
 
-class CollectionPageSerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class CollectionPageSerializer(Paged):
     results = CollectionSerializer(many=True)
 
 

@@ -18,7 +18,7 @@ from assistant.documents import policy, services
 from assistant.documents.models import Document, Status
 from assistant.errors import TooLarge
 
-from .base import CursorPage, View
+from .base import CursorPage, Paged, View
 from .collections import AccessReportSerializer, GrantListSerializer, GrantSerializer, grant_list
 from .forms import PAGING, VISIBLE, Matching, Slug, Text, Upload, valid
 
@@ -61,9 +61,7 @@ class DocumentSerializer(serializers.Serializer[Any]):
     updated_at = serializers.DateTimeField()
 
 
-class DocumentPageSerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class DocumentPageSerializer(Paged):
     results = DocumentSerializer(many=True)
 
 

@@ -14,7 +14,7 @@ from assistant.chat import held
 from assistant.documents import holds
 from assistant.documents.models import HoldKind
 
-from .base import CursorPage, View
+from .base import NewestFirst, Paged, View
 from .forms import PAGING, valid
 
 
@@ -45,21 +45,15 @@ class HoldSerializer(serializers.Serializer[Any]):
     last_asked = serializers.DateTimeField(allow_null=True)
 
 
-class HoldPageSerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class HoldPageSerializer(Paged):
     results = HoldSerializer(many=True)
-
-
-class Newest(CursorPage):
-    ordering = ("-pk",)
 
 
 class HoldsView(View):
     @extend_schema(operation_id="holds_list", parameters=PAGING, responses=HoldPageSerializer)
     def get(self, request: Request) -> Response:
         """Every hold, lifted ones too, newest first."""
-        paginator = Newest()
+        paginator = NewestFirst()
         rows = paginator.paginate_queryset(holds.holds(actor=self.actor), request, view=self) or []
         return paginator.get_paginated_response(HoldSerializer(held.described(rows, actor=self.actor), many=True).data)
 

@@ -14,7 +14,7 @@ from assistant.models import ActivationState, JobKind, JobState
 from assistant.quality import administering as models
 from assistant.registry import activation, benchmarking, quantizing
 
-from .base import CursorPage, View
+from .base import NewestFirst, Paged, View
 from .forms import PAGING, Text, valid
 
 
@@ -130,14 +130,8 @@ class ModelJobSerializer(serializers.Serializer[Any]):
     finished_at = serializers.DateTimeField(allow_null=True)
 
 
-class ModelJobPageSerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class ModelJobPageSerializer(Paged):
     results = ModelJobSerializer(many=True)
-
-
-class Newest(CursorPage):
-    ordering = "-pk"
 
 
 class ModelView(View):
@@ -231,7 +225,7 @@ class JobsView(ModelView):
     @extend_schema(operation_id="model_jobs_list", parameters=PAGING, responses=ModelJobPageSerializer)
     def get(self, request: Request) -> Response:
         """Work on models, newest first."""
-        paginator = Newest()
+        paginator = NewestFirst()
         rows = paginator.paginate_queryset(models.jobs_of(self.actor), request, view=self) or []
         return paginator.get_paginated_response(ModelJobSerializer(rows, many=True).data)
 

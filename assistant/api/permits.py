@@ -14,7 +14,7 @@ from assistant.accounts import review, two_people
 from assistant.audit.models import AuditPermit, PermitKind
 
 from .audit import AuditView
-from .base import CursorPage, View
+from .base import CursorPage, Paged, View
 from .forms import PAGING, valid
 
 
@@ -43,9 +43,7 @@ class PermitSerializer(serializers.Serializer[Any]):
     used_at = serializers.DateTimeField(allow_null=True)
 
 
-class PermitPageSerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class PermitPageSerializer(Paged):
     results = PermitSerializer(many=True)
 
 

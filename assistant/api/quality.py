@@ -15,7 +15,7 @@ from assistant.errors import NotFound
 from assistant.quality import services
 from assistant.quality.models import Every, GoldenRun, RunStatus, Why
 
-from .base import CursorPage, View
+from .base import NewestFirst, Paged, View
 from .forms import PAGING, Text, valid
 
 
@@ -64,9 +64,7 @@ class RunSerializer(serializers.Serializer[Any]):
         return len(run.marks)
 
 
-class RunPageSerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class RunPageSerializer(Paged):
     results = RunSerializer(many=True)
 
 
@@ -75,10 +73,6 @@ class PolicySerializer(serializers.Serializer[Any]):
     conversations = serializers.BooleanField(
         required=False, help_text="Whether question files may be made from conversations; off by default."
     )
-
-
-class Newest(CursorPage):
-    ordering = "-pk"
 
 
 class QualityView(View):
@@ -110,7 +104,7 @@ class RunsView(QualityView):
     @extend_schema(operation_id="quality_runs_list", parameters=PAGING, responses=RunPageSerializer)
     def get(self, request: Request) -> Response:
         """Every run, newest first."""
-        paginator = Newest()
+        paginator = NewestFirst()
         rows = paginator.paginate_queryset(services.runs(), request, view=self) or []
         return paginator.get_paginated_response(RunSerializer(rows, many=True).data)
 
