@@ -6,13 +6,10 @@ documents of the company and the record that something happened stay: events kee
 
 from __future__ import annotations
 
-import logging
-import time
 from typing import Any
 
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from assistant.accounts.models import ApiToken, User
@@ -22,18 +19,11 @@ from assistant.audit.models import AuditEvent, AuditPermit
 from assistant.documents import erasure, holds
 from assistant.documents.models import Document, DocumentVersion, Grant
 from assistant.errors import Conflict
-from assistant.vault import ring
+from assistant.vault import remains, ring
 
 from . import held, services
 from .models import Answer, Conversation, DailyQuestions
 
-logger = logging.getLogger(__name__)
-
-READERS_SECONDS = 60.0
-_EARLIER = """
-    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND (
-        age(backend_xmin) >= age(%s::xid) OR age(backend_xid) >= age(%s::xid) OR query = '<insufficient privilege>')
-"""
 _TABLES = ("accounts_user", "account_emailaddress", "django_session")  # hold what is not sealed: name and address
 
 
@@ -175,24 +165,4 @@ def _end_sessions(key: int) -> int:
 def _rewrite_tables() -> None:
     """PostgreSQL keeps replaced rows until it has rewritten the table. (SQLite overwrites at once: secure_delete.)"""
     if connection.vendor == "postgresql" and not connection.in_atomic_block:
-        with connection.cursor() as cursor:
-            _outlast_readers(cursor)
-            for table in _TABLES:
-                cursor.execute(f'VACUUM FULL "{table}"')
-
-
-def _outlast_readers(cursor: CursorWrapper) -> None:
-    """Wait, READERS_SECONDS at most, until no transaction can see the rows that have gone: PostgreSQL would carry them
-    over into the new table. Sessions that this role may not look into count as long as they last."""
-    cursor.execute("SELECT pg_current_xact_id()::xid::text")
-    (mine,) = cursor.fetchone()
-    until = time.monotonic() + READERS_SECONDS
-    while True:
-        cursor.execute(_EARLIER, [mine, mine])
-        (readers,) = cursor.fetchone()
-        if not readers:
-            return
-        if time.monotonic() > until:
-            logger.warning("%s sessions still see what was erased: rewrite %s later", readers, ", ".join(_TABLES))
-            return
-        time.sleep(0.05)
+        remains.rewrite(connection, _TABLES)

@@ -51,14 +51,3 @@ def _seal_row(row: Any, columns: Mapping[str, Refs]) -> bool:
         setattr(row, PREFIX + name, _EMPTY[type(field).__name__])
         changed = True
     return changed
-
-
-def forget_remains(schema_editor: Any, tables: Sequence[str]) -> None:
-    """Rewrite the tables, so that no page of the database file holds what the columns held. Outside a transaction."""
-    with schema_editor.connection.cursor() as cursor:
-        if schema_editor.connection.vendor == "postgresql":
-            for table in tables:
-                cursor.execute(f'VACUUM FULL "{table}"')
-        else:
-            cursor.execute("VACUUM")
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")

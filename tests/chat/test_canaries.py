@@ -32,6 +32,7 @@ from assistant.documents import services as documents
 from assistant.documents.search import Searcher
 from assistant.engines import embedder
 from assistant.transport import redis_client
+from assistant.vault import remains
 from inference.engines.base import Delta
 from retrieval.indexes.lexical import term_hash
 
@@ -239,7 +240,7 @@ def test_what_an_older_transaction_still_sees_is_outlasted(people, tmp_path, mon
             waited.append(1)
             reader.rollback()
 
-        monkeypatch.setattr(persons, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+        monkeypatch.setattr(remains, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
         persons.erase_person(actor=people.administrator, user=person)
     assert waited
     assert {where for _, where in found({"email": word}, tmp_path) if "pg_wal" not in where} == set()

@@ -2,11 +2,11 @@
 
 from django.db import migrations
 
-from assistant.vault.upgrading import forget_remains
+from assistant.vault.remains import rewrite
 
 
 def forget(apps, schema_editor):
-    forget_remains(schema_editor, ['chat_conversation', 'chat_answer', 'chat_citation', 'chat_feedback'])
+    rewrite(schema_editor.connection, ['chat_conversation', 'chat_answer', 'chat_citation', 'chat_feedback'])
 
 
 class Migration(migrations.Migration):

@@ -5,7 +5,7 @@ from django.db import migrations, transaction
 from assistant.vault import ring
 from assistant.vault.fields import Ready
 from assistant.vault.ring import Ref
-from assistant.vault.upgrading import forget_remains
+from assistant.vault.remains import rewrite
 
 PURPOSE = "chat.answer.text_salt"
 
@@ -26,7 +26,7 @@ def seal(apps, schema_editor):
 
 
 def forget(apps, schema_editor):
-    forget_remains(schema_editor, ["chat_answer"])
+    rewrite(schema_editor.connection, ["chat_answer"])
 
 
 class Migration(migrations.Migration):

@@ -2,11 +2,11 @@
 
 from django.db import migrations
 
-from assistant.vault.upgrading import forget_remains
+from assistant.vault.remains import rewrite
 
 
 def forget(apps, schema_editor):
-    forget_remains(schema_editor, ['documents_document', 'documents_documentversion', 'documents_page', 'documents_chunk'])
+    rewrite(schema_editor.connection, ['documents_document', 'documents_documentversion', 'documents_page', 'documents_chunk'])
 
 
 class Migration(migrations.Migration):
