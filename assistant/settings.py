@@ -205,7 +205,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 DATABASE_URL = env_or_file("DATABASE_URL", f"sqlite:///{DATA_DIR / 'assistant.sqlite3'}")
 # A request has a thread of its own under ASGI: a connection kept for the next one would only be lost with the thread.
-# (On SQLite what a thread closes is kept for the next one: `backends.sqlite3.idle`.)
+# (What a thread closes is kept for the next one: `backends.idle`.)
 DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=0)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}  # a file: threads lock it as they do for real
@@ -221,7 +221,10 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         ),
     }
 else:
-    DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 3
+    # A line that falls dead ends after as long as one that is never made.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(connect_timeout=3, tcp_user_timeout=3000)
+    if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+        DATABASES["default"]["ENGINE"] = "assistant.backends.postgresql"  # Django's; what is closed is used again
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 RUN_DIR = DATA_DIR / "run"

@@ -25,7 +25,7 @@ PYTHON = sys.executable
 BIN = Path(PYTHON).parent
 FEW = 5
 """So many failed tests are run again; more have one cause, and it is not chance."""
-DATABASE_ROOMS = ["tests/accounts", "tests/audit", "tests/documents", "tests/chat", "tests/api"]
+DATABASE_ROOMS = ["tests/accounts", "tests/backends", "tests/audit", "tests/documents", "tests/chat", "tests/api"]
 
 
 def run(name: str, command: list[str], **environment: str) -> bool:

@@ -9,7 +9,8 @@ from django.db import connection, connections, transaction
 from django.db.utils import OperationalError
 
 from assistant.accounts.models import Team
-from assistant.backends.sqlite3.idle import Idle, idle, key
+from assistant.backends.idle import Idle
+from assistant.backends.sqlite3.idle import at_rest, idle, key
 
 pytestmark = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="how SQLite waits")
 
@@ -137,7 +138,7 @@ def test_a_kept_connection_works_as_a_new_one_does(kept):
 
 
 def test_a_file_put_in_the_place_of_another_is_opened_anew(tmp_path):
-    path, pool = tmp_path / "data", Idle()
+    path, pool = tmp_path / "data", Idle(at_rest)
     first = sqlite3.connect(path)
     before = key(path, "so")
     assert before is not None
@@ -166,7 +167,7 @@ def test_no_connection_crosses_a_fork(kept):
 
 
 def test_only_so_many_are_kept(tmp_path):
-    path, pool = tmp_path / "data", Idle(most=2)
+    path, pool = tmp_path / "data", Idle(at_rest, most=2)
     opened = [sqlite3.connect(path) for _ in range(3)]
     path.touch()
     where = key(path, "so")

@@ -1,14 +1,15 @@
 """What the whole way adds to a search: web process, audit, Redis, worker, rights, rows, and back.
 
-    python -m tests.benchmarks.serving [--texts ARCHIVE ...] [--documents 150] [--searches 100]
+    python -m tests.benchmarks.serving [--texts ARCHIVE ...] [--documents 150] [--searches 100] [--postgresql]
 
-starts the product as `make up` does, in a directory of its own, uploads documents, and asks REST for the same questions
-one after the other. The worker tells how long each of its steps took. The replica's own time, the baseline, is its
-`embed` and `search`; `added_ms` is what lies between that and what the caller waited (bar 10): `http` before and behind
-the domain call (connection, token, limits, JSON), `record` the two audit events, each on disk before the next step,
-`way` Redis, sealing and waking up, the rest the worker's other steps by name. Medians, in milliseconds. `cpu_ms` is the
-processor time of a search in the web process and in the worker (embedding and index included), which other work on the
-machine moves less than the time waited. The last line is one JSON object.
+starts the product as `make up` does, in a directory of its own (`--postgresql`: with a private server, which waits for
+the disk), uploads documents, and asks REST for the same questions one after the other. The worker tells how long each
+of its steps took. The replica's own time, the baseline, is its `embed` and `search`; `added_ms` is what lies between
+that and what the caller waited (bar 10): `http` before and behind the domain call (connection, token, limits, JSON),
+`record` the two audit events, each on disk before the next step, `way` Redis, sealing and waking up, the rest the
+worker's other steps by name. Medians, in milliseconds. `cpu_ms` is the processor time of a search in the web process
+and in the worker (embedding and index included), which other work on the machine moves less than the time waited. The
+last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ import os
 import statistics
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.benchmarks import corpora
 from tests.faults.product import Product
+from tests.postgres import private_postgres
 
 # Runs inside the product: the domain call as the web process makes it, with the worker's own times kept.
 DOMAIN = """
@@ -93,9 +96,13 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, nargs="*", default=[], help="tar archives or folders of Markdown")
     parser.add_argument("--documents", type=int, default=150)
     parser.add_argument("--searches", type=int, default=100)
+    parser.add_argument("--postgresql", action="store_true", help="in place of SQLite")
     options = parser.parse_args()
     questions = list(itertools.islice(itertools.cycle(QUESTIONS), options.searches + 5))
-    with tempfile.TemporaryDirectory() as folder, Product(Path(folder)) as product:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        database = stack.enter_context(private_postgres(durable=True)) if options.postgresql else ""
+        product = stack.enter_context(Product(folder, database_url=database))
         passages = uploaded(product, options.texts, options.documents)
         waited = []
         with product.client() as client:
@@ -116,6 +123,7 @@ def main() -> None:
     summary = {
         "benchmark": "serving",
         "baseline": "the replica's own embedding and search",
+        "database": "PostgreSQL" if options.postgresql else "SQLite",
         "passages": passages,
         "waited_ms": round(http, 2),
         "replica_ms": round(own, 2),

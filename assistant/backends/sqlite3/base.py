@@ -16,7 +16,9 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
-from .idle import Key, at_rest, idle, key
+from assistant.backends.idle import Key
+
+from .idle import at_rest, idle, key
 
 _SHORT_MS, _LONG_MS = 3, 18  # SQLite sleeps 1, 2 ms and 1, 2, 5, 10 ms inside them
 _SOON = 0.5  # seconds after which a wait is a long one
