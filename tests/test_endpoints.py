@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import pytest
@@ -427,6 +427,21 @@ def test_every_address_admits_exactly_whom_its_row_names_and_leaves_the_events_i
                 wrong.append(f"{row} as {persona}: {response.left}, mapped to {mapped.actions}")
             if ("access.denied" in response.left) != (status in {401, 403, 404} or _told_in_words(row, persona)):
                 wrong.append(f"{row} as {persona}: {status}, {response.left}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rights_are_asked_before_a_body_is_read(world):
+    """Who may not act is told so, not what is wrong with the request."""
+    wrong, rows = [], [row for row in ROWS if row.name.startswith("api-") and row.refused == DUTY and row.body]
+    for row in rows:
+        spoilt = replace(row, body={name: [] for name in row.body})
+        for persona in sorted(set(SIGNED_IN) - set(row.may)):
+            if (status := call(spoilt, world, world.people[persona]).status_code) != DUTY:
+                wrong.append(f"{row} as {persona}: {status}")
+        if (status := call(spoilt, world, world.people["administrator"]).status_code) != 400:
+            wrong.append(f"{row} as administrator: {status}")
+    assert rows
     assert not wrong, "\n".join(wrong)
 
 

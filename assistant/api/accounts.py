@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from assistant.accounts import policy, services
 from assistant.accounts.models import ApiToken, Team, User
-from assistant.accounts.roles import Role
+from assistant.accounts.roles import Duty, Role
 
 from .base import CursorPage, Paged, View
 from .forms import PAGING, valid
@@ -112,7 +112,11 @@ class ByAge(CursorPage):
     ordering = ("-created_at", "-id")
 
 
-class UsersView(View):
+class PeopleView(View):
+    duty = Duty.MANAGE_PEOPLE
+
+
+class UsersView(PeopleView):
     @extend_schema(operation_id="users_list", parameters=PAGING, responses=UserPageSerializer)
     def get(self, request: Request) -> Response:
         """Everybody, for who manages people."""
@@ -133,7 +137,7 @@ class UsersView(View):
         return Response(body, status=201, headers={"Location": where, "Cache-Control": "no-store"})
 
 
-class UserView(View):
+class UserView(PeopleView):
     @extend_schema(responses=UserSerializer)
     def get(self, request: Request, user: str) -> Response:
         return Response(UserSerializer(policy.get_person(self.actor, user)).data)
@@ -146,7 +150,7 @@ class UserView(View):
         return Response(UserSerializer(services.change_user(actor=self.actor, user=person, **data)).data)
 
 
-class TeamsView(View):
+class TeamsView(PeopleView):
     @extend_schema(operation_id="teams_list", parameters=PAGING, responses=TeamPageSerializer)
     def get(self, request: Request) -> Response:
         paginator = BySlug()
@@ -161,7 +165,7 @@ class TeamsView(View):
         return Response(TeamSerializer(team).data, status=201, headers={"Location": where})
 
 
-class TeamView(View):
+class TeamView(PeopleView):
     @extend_schema(responses=TeamSerializer)
     def get(self, request: Request, slug: str) -> Response:
         return Response(TeamSerializer(policy.get_team(self.actor, slug)).data)
@@ -173,7 +177,7 @@ class TeamView(View):
         return Response(TeamSerializer(services.rename_team(actor=self.actor, team=team, **data)).data)
 
 
-class MembersView(View):
+class MembersView(PeopleView):
     @extend_schema(operation_id="team_members_list", parameters=PAGING, responses=MemberPageSerializer)
     def get(self, request: Request, slug: str) -> Response:
         team = policy.get_team(self.actor, slug)

@@ -18,6 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from assistant.accounts import review
+from assistant.accounts.roles import Duty
 from assistant.audit import catalogue, sight
 from assistant.audit.digests import Digest
 from assistant.audit.models import AuditEvent
@@ -103,6 +104,7 @@ class Newest(CursorPage):
 class AuditView(View):
     scope_read = "audit"
     scope_write = "audit"
+    duty = Duty.REVIEW_AUDIT
 
 
 class EventsView(AuditView):

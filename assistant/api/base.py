@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from assistant import errors
 from assistant.accounts.models import ApiToken, User
+from assistant.accounts.roles import Duty, require
 
 from .forms import number_in
 
@@ -21,10 +22,14 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class View(APIView):
-    """A REST view. `scope_read` / `scope_write` name the token scope needed; a token without scopes has all."""
+    """A REST view. `scope_read` / `scope_write` name the token scope needed; a token without scopes has all.
+
+    `duty` is asked before the body is read: who may not act is told so, not what is wrong with the request.
+    """
 
     scope_read: ClassVar[str] = "read"
     scope_write: ClassVar[str] = "manage"
+    duty: ClassVar[Duty | None] = None
 
     @property
     def actor(self) -> User:
@@ -39,6 +44,8 @@ class View(APIView):
         needed = self.scope_read if request.method in SAFE else self.scope_write
         if isinstance(token, ApiToken) and token.scopes and needed not in token.scopes:
             raise errors.PermissionRefused(f"This token lacks the scope “{needed}”.")
+        if self.duty is not None:
+            require(self.actor, self.duty)
 
 
 class CursorPage(CursorPagination):

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from assistant.accounts.roles import Duty, require
 from assistant.documents import policy, services
 from assistant.documents.models import Access, Collection, Grant
 
@@ -82,6 +83,7 @@ class CollectionsView(View):
     @extend_schema(request=CollectionSerializer, responses={201: CollectionSerializer})
     def post(self, request: Request) -> Response:
         """A new collection. Nobody can read it before a grant says so."""
+        require(self.actor, Duty.MANAGE_DOCUMENTS)
         data = valid(CollectionSerializer(data=request.data))
         collection = services.create_collection(actor=self.actor, **data)
         where = reverse("api-collection", args=[collection.slug])

@@ -10,6 +10,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from assistant.accounts.roles import Duty
 from assistant.chat import held
 from assistant.documents import holds
 from assistant.documents.models import HoldKind
@@ -60,12 +61,15 @@ class HoldsView(View):
     @extend_schema(request=PlacedSerializer, responses={201: HoldSerializer})
     def post(self, request: Request) -> Response:
         """Keep a collection, a document or a person's account and conversations from now on."""
+        holds.check_duty(self.actor)
         asked = valid(PlacedSerializer(data=request.data))
         row = holds.place(actor=self.actor, kind=asked["kind"], target=asked["target"], reason=asked["reason"])
         return Response(_one(row, self), status=status.HTTP_201_CREATED)
 
 
 class AskView(View):
+    duty = Duty.MANAGE_PEOPLE
+
     @extend_schema(request=ReasonSerializer, responses=HoldSerializer)
     def post(self, request: Request, hold_id: int) -> Response:
         """Ask for the lifting, with the reason; by who manages people. A reviewer, another person, agrees."""

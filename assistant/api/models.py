@@ -10,6 +10,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from assistant.accounts.roles import Duty
 from assistant.models import ActivationState, JobKind, JobState
 from assistant.quality import administering as models
 from assistant.registry import activation, benchmarking, quantizing
@@ -137,6 +138,7 @@ class ModelJobPageSerializer(Paged):
 class ModelView(View):
     scope_read = "manage"
     scope_write = "manage"
+    duty = Duty.MANAGE_MODELS
 
     @staticmethod
     def begun(job: Any) -> Response:

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from assistant.accounts.roles import Duty, require
+from assistant.accounts.roles import Duty
 from assistant.errors import NotFound
 from assistant.quality import services
 from assistant.quality.models import Every, GoldenRun, RunStatus, Why
@@ -78,10 +78,7 @@ class PolicySerializer(serializers.Serializer[Any]):
 class QualityView(View):
     scope_read = "manage"
     scope_write = "manage"
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        require(self.actor, Duty.MANAGE_MODELS)
+    duty = Duty.MANAGE_MODELS
 
 
 class QuestionsView(QualityView):

@@ -4,7 +4,8 @@ Knows: what an answer's event says was retrieved, and how to run an answer's sta
 pages. A verdict holds numbers, never words, so that whoever may not see the answer may see whether it stands.
 
     same        engine, passages and code give the recorded answer, word for word
-    differs     they give another one; `differing` are the sentences, counted from 1
+    differs     they give another one; `differing` are the sentences, counted from 1, and `reason` is what changed
+                since: the engine, else the prompt that it is given, else unknown ("outcome" or "text" is what differs)
     altered     the stored answer is not the one that was recorded
     erased      the question, the answer or a passage it saw is gone: there is nothing to replay it from
 """
@@ -25,7 +26,7 @@ from assistant.documents import personal
 from assistant.documents.models import Chunk
 from assistant.documents.search import FoundPassage, SearchReport
 
-from . import answering, introducing
+from . import answering, introducing, prompting
 from .closing import Result
 from .models import Answer, Outcome
 from .replay_requests import closing_event
@@ -111,17 +112,21 @@ def replay(answer_id: UUID | str, *, tools: answering.Tools | None = None) -> Re
     recorded = _Recorded(row.owner, detail, rows)
     again = replace(tools, searcher=recorded, threshold=detail.get("threshold", tools.threshold))
     result = answering.again(row, tools=again, live=Unheard(row.pk), boundary=detail.get("boundary", ""))
-    return _compared(row, result, replace(told, now=(result.engine, result.model, version.code())))
+    # only a prompted engine is given what stands between boundaries
+    old_prompt = "boundary" in detail and detail.get("prompt") != prompting.VERSION
+    told = replace(told, now=(result.engine, result.model, version.code()))
+    return _compared(row, result, told, changed="prompt" if old_prompt else "")
 
 
-def _compared(row: Answer, result: Result, told: Replay) -> Replay:
+def _compared(row: Answer, result: Result, told: Replay, changed: str = "") -> Replay:
+    """`changed`: what is known to be another than it was, beside the engine."""
     then = [tuple(map(_plain, sentence)) for sentence in row.sentences]
     now = [tuple(map(_plain, sentence)) for sentence in result.sentences]
     longest = max(len(then), len(now))
     differing = tuple(number + 1 for number in range(longest) if then[number : number + 1] != now[number : number + 1])
     if (row.outcome, row.text) == (result.outcome, result.text) and not differing:
         return replace(told, verdict="same", sentences=len(then))
-    reason = "outcome" if row.outcome != result.outcome else "text"
+    reason = changed or ("outcome" if row.outcome != result.outcome else "text")
     if told.recorded[:2] != told.now[:2]:
         reason = "engine"
     return replace(told, verdict="differs", reason=reason, sentences=len(then), differing=differing)

@@ -54,7 +54,7 @@ class HoldView:
 
 def holds(*, actor: User) -> QuerySet[LegalHold]:
     """Every hold, newest first. Raises PermissionRefused."""
-    _require_either(actor)
+    check_duty(actor)
     return LegalHold.objects.all()
 
 
@@ -92,7 +92,7 @@ def described(rows: Iterable[LegalHold], *, actor: User) -> list[HoldView]:
 def place(*, actor: User, kind: str, target: str, reason: str) -> LegalHold:
     """Keep a collection (slug), a document (id) or a person (e-mail) from now on. A second hold on the same is one more
     to lift. Raises Invalid, NotFound, PermissionRefused, AuditUnavailable."""
-    _require_either(actor)
+    check_duty(actor)
     cleaned = _reason(reason, "Say why it must be kept.")
     with transaction.atomic():
         row = LegalHold.objects.create(kind=kind, target=_resolved(kind, target), reason=cleaned, placed_by=actor.pk)
@@ -194,7 +194,8 @@ def _by(key: int | None, people: dict[int, str]) -> str:
     return "" if key is None else people.get(key, f"user:{key}")
 
 
-def _require_either(actor: User) -> None:
+def check_duty(actor: User) -> None:
+    """Raises PermissionRefused unless the person has either duty."""
     if not (has_duty(actor, Duty.MANAGE_PEOPLE) or has_duty(actor, Duty.REVIEW_AUDIT)):
         raise PermissionRefused("Legal holds belong to who manages people or reviews the audit log.")
 

@@ -72,6 +72,10 @@ def permit_state(approved: bool | None, *, alive: bool) -> dict[str, str]:
 _REPLAYS: dict[str, tuple[str, Any]] = {
     "same": ("good", _("The same passages, engine and code give the recorded answer, word for word.")),
     "engine": ("warn", _("Another engine or model answers now, and it says something else.")),
+    "prompt": (
+        "warn",
+        _("A model is asked in another way now (rules, order of passages), and it says something else."),
+    ),
     "outcome": ("warn", _("From the same passages the question would end otherwise today.")),
     "text": ("warn", _("From the same passages some sentences come out otherwise today.")),
     "nothing_was_searched": ("idle", _("Nothing was searched for this answer, so there is nothing to compare.")),

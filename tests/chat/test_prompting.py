@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
+from assistant.chat import prompting
 from assistant.chat.prompting import build, distinct, says_nothing
 from assistant.chat.screening import Screen
 from inference.engines.base import Message, Passage
@@ -42,6 +45,16 @@ def test_passage_cannot_close_its_own_delimiters():
 def test_rules_follow_the_language_of_the_question():
     assert "Answer in English" in build("Why?", PASSAGES, [], count=count, budget=2000).messages[0].content
     assert "简体中文" in build("为什么？", PASSAGES, [], count=count, budget=2000).messages[0].content
+
+
+def test_another_form_of_the_prompt_is_another_version():
+    """When this fails, raise `_LAYOUT` and put the new pair here: the record must tell which form a model was given."""
+    history = [Message("user", "Earlier?"), Message("assistant", "Yes.")]
+    prompts = [
+        build(asked, PASSAGES[:2], history, count=count, budget=4000, boundary="b") for asked in ("Why?", "为什么？")
+    ]
+    form = hashlib.sha256(repr([prompt.messages for prompt in prompts]).encode()).hexdigest()[:12]
+    assert (form, prompting.VERSION) == ("249535979670", "37d02ee4766f")
 
 
 def test_newest_turns_come_along_first():

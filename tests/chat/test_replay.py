@@ -15,7 +15,7 @@ from django.test import Client
 
 from assistant.audit import reading
 from assistant.audit.models import AuditEvent
-from assistant.chat import answering, replay, replay_requests, services, tasks
+from assistant.chat import answering, prompting, replay, replay_requests, services, tasks
 from assistant.chat.models import Answer
 from assistant.documents import services as documents
 from assistant.documents.models import Chunk, Document
@@ -63,6 +63,24 @@ def test_a_model_that_says_something_else_is_told_by_sentence(company, people):
     assert (found.verdict, found.reason, found.sentences, found.differing) == ("differs", "text", 2, (2,))
     found = replay.replay(answer.pk)  # the extractive engine now
     assert (found.verdict, found.reason) == ("differs", "engine")
+
+
+def test_a_model_that_was_asked_in_another_way_is_told_so(company, people, monkeypatch):
+    def model(text):
+        return replace(answering.tools(), engine=ScriptedModel(text))
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(prompting, "VERSION", "of old")
+        answer = asked(people.employee, GERMANY, tools=model("The allowance is 28 euros per day [1]."))
+        quoted = asked(people.employee, GERMANY)
+    assert replay.replay(answer.pk, tools=model("The allowance is 28 euros per day [1].")).verdict == "same"
+    found = replay.replay(answer.pk, tools=model("Per day the allowance is 28 euros [1]."))
+    assert (found.verdict, found.reason, found.differing) == ("differs", "prompt", (1,))
+    for chunk in Chunk.objects.filter(document=company.travel):
+        chunk.text = chunk.text.replace("28 euros", "82 euros")
+        chunk.save()
+    found = replay.replay(quoted.pk)  # quotations know no prompt
+    assert (found.verdict, found.reason) == ("differs", "text")
 
 
 def test_the_prompt_of_a_replay_is_the_recorded_one_to_the_letter(company, people):
