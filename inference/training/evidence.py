@@ -1,7 +1,7 @@
 """Train the reader: ``python -m inference.training.evidence --data DIR --encoder DIR --out DIR``.
 
-One command makes everything: items from the question files, one reader per fold (so that every question is judged
-by a reader that has not seen its article), and one on all of them, which is the one that is shipped. A part
+Made are items from the question files, one reader per fold (so that every question is judged by a reader that has not
+seen its article), and one on all of them, which is the one that is shipped. A part
 that is already in ``--out`` is not made again, so an interrupted run resumes. ``inference.training.finish``
 then fits the calibration on the out-of-fold judgements, packs the weights and writes the card.
 """
@@ -84,13 +84,13 @@ def _make(task: tuple[str, str, int]) -> list[Item]:
 
 
 def make_items(
-    data: Path, corpora: Sequence[Path], encoder: Path, settings: Settings, workers: int
+    data: Path, corpora: Sequence[Path], encoder: Path, settings: Settings, workers: int, sets: Sequence[str] = SETS
 ) -> tuple[list[Item], list[Item], list[Item]]:
     """(training, measuring, cloze) items of all sets, made by ``workers`` processes."""
     tokenizer = load_tokenizer((encoder / "tokenizer.json").read_text("utf-8"))
     linear = LinearModel.packaged()
     tasks: list[tuple[str, str, int]] = []
-    for name in SETS:
+    for name in sets:
         examples = [example for example in qa.load(data, name) if example.gold or not example.answerable]
         _MAKERS[name] = Maker(examples, tokenizer, linear, settings.budget)
         for number in range(len(examples)):
@@ -230,16 +230,20 @@ def _run(part: str, encoder: Path, out: Path, folder: Path, settings: Settings, 
     keys = json.loads((out / "measuring.json").read_text("utf-8"))
     rows = [index for index, key in enumerate(keys) if held < 0 or not inside(key)]
     judged = judge(network, measuring.rows(rows).to(device), device)
+    if not settings.full:
+        weights = {name: value.detach().half().cpu().contiguous() for name, value in network.own()}
+        hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
+        facts = {"settings": json.dumps(asdict(settings)), "hardware": hardware}
+        save_file(weights, folder / f"{part}.safetensors", facts)
+    partial = folder / f"{part}.partial.npz"
     np.savez_compressed(
-        folder / f"{part}.judged.npz",
+        partial,
         rows=np.asarray(rows),
         sentence=judged["sentence"],
         answer=judged["answer"],
         margin=judged["margin"],
     )
-    if not settings.full:
-        weights = {name: value.detach().half().cpu().contiguous() for name, value in network.own()}
-        save_file(weights, folder / f"{part}.safetensors", {"settings": json.dumps(asdict(settings))})
+    partial.replace(folder / f"{part}.judged.npz")  # last, for it says that the part is done
     log.info("%s %s done", folder.name, part)
 
 
@@ -248,7 +252,7 @@ def _prepare(given: argparse.Namespace, settings: Settings) -> None:
     if (given.out / "cloze.safetensors").exists():
         return
     started = time.monotonic()
-    made = make_items(given.data, given.corpora, given.encoder, settings, given.workers)
+    made = make_items(given.data, given.corpora, given.encoder, settings, given.workers, given.sets)
     log.info("%s training, measuring, cloze items in %.0fs", [*map(len, made)], time.monotonic() - started)
     for name, items in zip(("training", "measuring", "cloze"), made, strict=True):
         keys = [[item.set, item.group, item.id, item.mode, item.answerable, item.reachable] for item in items]
@@ -263,6 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpora", type=Path, nargs="*", default=[], help="tar archives of plain prose")
     parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--sets", nargs="+", default=[*SETS], help="sets whose questions are learned")
     parser.add_argument("--device", default="cuda", help="cuda or cpu")
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
     parser.add_argument("--parts", default="", help="comma-separated: fold-0, …, all; default every part")

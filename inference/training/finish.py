@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import safe_open
 from safetensors.numpy import load_file as load_arrays
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
+from torch import Tensor
 
 from inference.reading.calibration import WEIGHED, Calibration
 from inference.reading.features import ANSWER_FEATURES
@@ -184,24 +185,38 @@ def expected_error(held: Held, chances: Array, bins: int = 10) -> float:
     return float(sum(parts))
 
 
+def packed(weights: dict[str, Tensor], facts: dict[str, str]) -> bytes:
+    """A safetensors file of ``weights`` with ``facts`` in the order of their names: the same bytes in every run, which
+    the library, whose facts come in any order, does not promise.
+    """
+    raw = save(weights, facts)
+    size = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return raw[:8] + text.ljust(size) + raw[8 + size :]
+
+
 def card(facts: dict[str, Any]) -> str:
     """The model card, as Markdown."""
+    settings = facts["settings"]
     lines = [
         "# Card: the trained reader of the extractive engine",
         "",
         "A low-rank adapter and three heads over all-MiniLM-L6-v2 (Apache-2.0): evidence sentence, answer span,",
-        "answerability. Reads question and passages together; made by the commands below, kept as 8-bit integers.",
+        "answerability. Reads question and passages together; made by the command below, kept as 8-bit integers.",
         "",
         "```",
-        "python -m inference.training.evidence --data ../shared/data/qa --corpora ../shared/data/corpora/{18f_tts_"
-        "handbook,govuk_developer_docs,sourcegraph_handbook,pingcap_docs_zh}.tar.xz --encoder DIR --out OUT",
-        "python -m inference.training.finish --data ../shared/data/qa --encoder DIR --out OUT",
+        "python -m inference.training --data ../shared/data/qa --corpora ../shared/data/corpora/{18f_tts_handbook,"
+        "govuk_developer_docs,sourcegraph_handbook,pingcap_docs_zh}.tar.xz --encoder DIR --out OUT --splitter "
+        "retrieval.text:sentences",
         "```",
         "",
-        "The probability that the product answers by is fitted afterwards, on questions asked of whole sets",
-        "(`inference.training.weighing`, WEIGHING.md); the one below is that of the readings alone.",
+        "One command for `evidence` (trains), `finish` (packs, this card) and `weighing`: the probability that the",
+        "product answers by is fitted last, on questions asked of whole sets (WEIGHING.md); the one below is that of",
+        "the readings alone.",
         "",
-        f"Settings: `{json.dumps(facts['settings'])}`. Hardware: one NVIDIA H200, about 7 minutes for every part.",
+        f"Settings: `{json.dumps(settings)}`. Trained on: {facts['hardware']}.",
         f"Size {facts['bytes'] / 1e6:.1f} MB; sha256 of the encoder `{facts['encoder']}`.",
         "",
         "## Results on articles the reader had not seen",
@@ -212,8 +227,8 @@ def card(facts: dict[str, Any]) -> str:
         "wrong. *wrong at 80*: share of questions whose answer is not in the first two quotations when the 20 % the",
         "reader is least sure of are not answered. *adversarial*: unanswerable questions people wrote to look",
         "answerable (SQuAD 2.0). *near*: six retrieved passages that do not hold the answer, against *search*.",
-        "At most 300 questions of every kind, drawn by seed; three of the four folds; read with 320 word pieces (the",
-        "product reads 384, which changes *search* only).",
+        f"At most 300 questions of every kind, drawn by seed; {facts['judged']} of the {settings['folds']} folds; read",
+        f"with {settings['budget']} word pieces (the product reads 384, which changes *search* only).",
         "",
         "| set | passage: n | first | two | wrong at 80 | search: n | first | two | wrong at 80 | AUC near | "
         "AUC adversarial |",
@@ -260,15 +275,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     weights_path = given.out / "reader" / "all.safetensors"
     with safe_open(weights_path, "pt") as opened:
-        settings = json.loads(opened.metadata()["settings"])
+        known = opened.metadata()
+    settings = json.loads(known["settings"])
     encoder = sha256(given.encoder / "model.safetensors")
-    packed = given.package / "reader.safetensors"
-    save_file(quantize(load_file(weights_path)), packed, {"encoder": encoder, "rank": str(settings["rank"])})
+    path = given.package / "reader.safetensors"
+    path.write_bytes(packed(quantize(load_file(weights_path)), {"encoder": encoder, "rank": str(settings["rank"])}))
     facts = {
         "settings": settings,
+        "hardware": known.get("hardware", "not on record"),
+        "judged": len(list((given.out / "reader").glob("fold-*.judged.npz"))),
         "encoder": encoder,
-        "weights": sha256(packed),
-        "bytes": packed.stat().st_size,
+        "weights": sha256(path),
+        "bytes": path.stat().st_size,
         "calibration_error": expected_error(held, chances),
         "results": results(held, chances),
         "risk_curve": risk_curve(held, chances),

@@ -35,7 +35,7 @@ class Bm25:
     def top(self, question: str, limit: int) -> list[int]:
         """Numbers of the best passages, best first."""
         scores = np.zeros(self._total)
-        for term in set(_bag(question)):
+        for term in dict.fromkeys(_bag(question)):  # in one order: sums are rounded
             postings = self._postings.get(term)
             if not postings:
                 continue

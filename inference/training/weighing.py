@@ -213,24 +213,36 @@ def card(sets: dict[str, Reads], before: Calibration | None, files: Sequence[tup
     right = rows["two"] & (reads.mode == "search")
     for threshold in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8):
         said = rows["chance"] >= threshold
-        shown = (said[reads.mode == "search"].mean(), said[reads.mode != "search"].mean(), 1 - right[said].mean())
-        lines.append(f"| {threshold} | " + " | ".join(f"{value:.3f}" for value in shown) + " |")
+        shown = [said[reads.mode == "search"].mean(), said[reads.mode != "search"].mean()]
+        cells = [f"{value:.3f}" for value in (*shown, *([1 - right[said].mean()] if said.any() else []))]
+        lines.append(f"| {threshold} | " + " | ".join([*cells, "–"][:3]) + " |")
     lines += ["", "## Data", "", "| file | licence | sha256 |", "|---|---|---|"]
     lines += [f"| {name} | {licence} | `{value}` |" for name, licence, value in files]
     return "\n".join(lines) + "\n"
 
 
 def collected(given: argparse.Namespace) -> dict[str, Reads]:
-    """The readings of all sets; those that are not in the output folder yet are made."""
+    """The readings of all sets; those that are not in the output folder yet are made. Raises ``FileExistsError`` when
+    the folder's were made otherwise.
+    """
+    weights = json.loads((given.package / "reader.json").read_text("utf-8"))["weights"]
+    made_by = {"reader": weights, "count": given.count, "splitter": given.splitter}
+    note = given.out / "made_by.json"
+    if not note.exists():
+        note.write_text(json.dumps(made_by), "utf-8")
+    elif json.loads(note.read_text("utf-8")) != made_by:
+        raise FileExistsError(f"{given.out} holds readings of another reader, count or splitter; name another folder")
     found = {}
     reader = embed = None
     for name in given.sets:
         path = given.out / f"{name}.npz"
         if not path.exists():
-            reader = reader or Reader.load(given.encoder)
+            reader = reader or Reader.load(given.encoder, package=given.package)
             embed = embed or Encoder(given.encoder)
             made = collect(given.data, name, given.count, reader, embed, splitter_named(given.splitter))
-            np.savez_compressed(path, **{key: getattr(made, key) for key in Reads.__slots__})
+            partial = path.with_suffix(".partial.npz")
+            np.savez_compressed(partial, **{key: getattr(made, key) for key in Reads.__slots__})
+            partial.replace(path)
             log.info("%s: %d readings", name, len(made.set))
         saved = np.load(path)
         found[name] = Reads(*(saved[key] for key in Reads.__slots__))
@@ -249,6 +261,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=120, help="questions of a set, answerable and not")
     parser.add_argument("--splitter", default="", help="MODULE:FUNCTION that cuts sentences as the product does")
     given = parser.parse_args(arguments)
+    if len(given.sets) < 2:
+        parser.error("at least two sets are needed: each is measured by a calibration that was fitted on the others")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     given.out.mkdir(parents=True, exist_ok=True)
     sets = collected(given)
