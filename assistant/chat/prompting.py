@@ -87,20 +87,28 @@ def build(
     room = budget - count(rules) - count(question) - 16
     turns = _latest(history, count, int(room * HISTORY_SHARE))
     room -= sum(count(turn.content) + 8 for turn in turns)
-    kept: list[Passage] = []
-    parts: list[str] = []
-    whole = True
-    for passage in distinct(passages):
-        head = f"[{len(kept) + 1}] {sanitize.title(' › '.join((passage.title, *passage.headings)))}\n{opening}\n"
-        cost = count(head) + count(closing) + 4
-        text = sanitize.passage(passage.text).text
-        body = _fitting(text, passage, count, room - cost)
-        whole = whole and body == text
-        if not body:
-            continue
-        room -= cost + count(body)
-        kept.append(passage)
-        parts.append(f"{head}{body}\n{closing}")
+
+    def part(number: int, title: str, body: str) -> str:
+        return f"[{number}] {title}\n{opening}\n{body}\n{closing}"
+
+    given = [
+        (passage, sanitize.title(" › ".join((passage.title, *passage.headings))), text)
+        for passage in distinct(passages)
+        if (text := sanitize.passage(passage.text).text)
+    ]
+    kept = [passage for passage, _, _ in given]
+    parts = [part(number, title, text) for number, (_, title, text) in enumerate(given, 1)]
+    # Nearly always all of it has room, and one count says so: counting takes longer than everything else here.
+    whole = count("\n\n".join(parts)) + 4 * len(parts) <= room
+    if not whole:
+        kept, parts = [], []
+        for passage, title, text in given:
+            cost = count(part(len(kept) + 1, title, "")) + 4
+            body, tokens = _fitting(text, passage, count, room - cost)
+            if body:
+                room -= cost + tokens
+                kept.append(passage)
+                parts.append(part(len(kept), title, body))
     messages = (
         Message("system", rules),
         *turns,
@@ -137,12 +145,11 @@ def _latest(history: Sequence[Message], count: Callable[[str], int], room: int) 
     return kept
 
 
-def _fitting(body: str, passage: Passage, count: Callable[[str], int], room: int) -> str:
+def _fitting(body: str, passage: Passage, count: Callable[[str], int], room: int) -> tuple[str, int]:
+    """As much of the passage's text as there is room for, and its tokens; nothing when little would remain."""
     if room < MIN_PASSAGE_TOKENS:
-        return ""
-    if count(body) <= room:
-        return body
-    for _, end in reversed(passage.sentences):
-        if end < len(body) and count(body[:end]) <= room:
-            return body[:end]
-    return ""
+        return "", 0
+    for end in (len(body), *(end for _, end in reversed(passage.sentences) if end < len(body))):
+        if (tokens := count(body[:end])) <= room:
+            return body[:end], tokens
+    return "", 0

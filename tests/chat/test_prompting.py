@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import pytest
 
@@ -30,6 +31,29 @@ def test_prompt_stays_within_its_budget(budget):
     prompt = build("What is fact 3?", PASSAGES, history, count=count, budget=budget)
     assert sum(count(message.content) for message in prompt.messages) <= budget
     assert prompt.passages == tuple(PASSAGES[: len(prompt.passages)])
+
+
+def test_passages_that_all_have_room_are_counted_once():
+    asked = []
+
+    def counted(text: str) -> int:
+        asked.append(text)
+        return count(text)
+
+    roomy = build("What is fact 3?", PASSAGES, [], count=counted, budget=4000)
+    assert roomy.whole
+    assert roomy.passages == tuple(PASSAGES)
+    assert len(asked) == 3  # the rules, the question, and all the passages as they stand in the prompt
+    assert asked[-1] in roomy.messages[-1].content
+
+
+def test_a_prompt_without_room_for_all_says_so_and_cuts_at_a_sentence():
+    tight = build("What is fact 3?", PASSAGES, [], count=count, budget=600)
+    assert not tight.whole
+    assert 0 < len(tight.passages) < len(PASSAGES)
+    parts = re.findall(r"<<passage-\w+>>\n(.*?)\n<<end-", tight.messages[-1].content, re.DOTALL)
+    assert [PASSAGES[number].text.startswith(part) for number, part in enumerate(parts)] == [True] * len(tight.passages)
+    assert all(part.rstrip().endswith("is here.") for part in parts)
 
 
 def test_passage_cannot_close_its_own_delimiters():
