@@ -7,101 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from assistant import egress
+from assistant.environment import env, env_bool, env_int, env_list, env_or_file, env_secret, env_share, host_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-def env(name: str, default: str = "") -> str:
-    return os.environ.get(name, default)
-
-
-def env_bool(name: str, default: bool) -> bool:
-    value = os.environ.get(name)
-    if value is None or value == "":
-        return default
-    if value.lower() in {"1", "true", "yes", "on"}:
-        return True
-    if value.lower() in {"0", "false", "no", "off"}:
-        return False
-    raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
-
-
-def env_int(name: str, default: int, *, minimum: int = 0) -> int:
-    value = os.environ.get(name) or str(default)
-    try:
-        number = int(value)
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
-    if number < minimum:
-        raise ImproperlyConfigured(f"{name} must be at least {minimum}, not {number}.")
-    return number
-
-
-def env_share(name: str, default: float, *, most: float = 1.0) -> float:
-    """A number from 0 to `most`."""
-    value = os.environ.get(name)
-    try:
-        number = float(value) if value else default
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} must be a number, not {value!r}.") from None
-    if not 0 <= number <= most:
-        raise ImproperlyConfigured(f"{name} must lie between 0 and {most:g}, not {number:g}.")
-    return number
-
-
-def host_of(name: str, address: str, example: str) -> str | None:
-    """The host in an address, None for one that has none. What is wrong with it is not repeated: it may be a secret."""
-    try:
-        parts = urlsplit(address)
-        _ = parts.port
-        return parts.hostname
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} is not an address. Write for example {name}={example}") from None
-
-
-def env_list(name: str, default: str = "") -> list[str]:
-    return [item.strip() for item in env(name, default).split(",") if item.strip()]
-
-
-def env_or_file(name: str, default: str = "") -> str:
-    """NAME, else the content of the file NAME_FILE, else the default."""
-    if value := os.environ.get(name):
-        return value
-    if path := os.environ.get(f"{name}_FILE"):
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE={path} cannot be read: {error.strerror}.") from error
-    return default
-
-
-def env_secret(name: str) -> str:
-    """NAME or NAME_FILE, else a value generated once in the data directory (mode 0600)."""
-    if value := env_or_file(name):
-        return value
-    path_generated = SECRETS_DIR / name.lower()
-    try:
-        SECRETS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(path_generated, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        if not SECRETS_DIR.is_dir():
-            raise ImproperlyConfigured(f"{SECRETS_DIR} is no folder. Move that file away, or set {name}.") from None
-    except OSError as error:
-        raise ImproperlyConfigured(f"Set {name} or make {SECRETS_DIR} writable: {error.strerror}.") from error
-    return path_generated.read_text(encoding="utf-8").strip()
-
 
 # Libraries that would fetch code or weights are told not to, whatever the caller's environment says.
 for _name, _value in {
@@ -132,12 +49,12 @@ MODELS_DIR = Path(env("MODELS_DIR", str(DATA_DIR / "models")))
 MODELS_DROP_DIR = Path(env("MODELS_DROP_DIR", str(DATA_DIR / "incoming")))  # to be imported from the page
 
 DEBUG = env_bool("DEBUG", False)
-SECRET_KEY = env_secret("SECRET_KEY")
+SECRET_KEY = env_secret("SECRET_KEY", SECRETS_DIR)
 VAULT_KEY = env_or_file("VAULT_KEY")  # wraps the data keys of everything at rest; empty: a file made below
 VAULT_KEY_PREVIOUS = env_or_file("VAULT_KEY_PREVIOUS")  # the one before, until `manage.py vault rotate` is through
 if not VAULT_KEY:
-    env_secret("VAULT_KEY")  # read anew by assistant.vault.master, since a rotation replaces it
-AUDIT_KEY = env_secret("AUDIT_KEY")  # MAC over audit events and encryption of audited texts
+    env_secret("VAULT_KEY", SECRETS_DIR)  # read anew by assistant.vault.master, since a rotation replaces it
+AUDIT_KEY = env_secret("AUDIT_KEY", SECRETS_DIR)  # MAC over audit events and encryption of audited texts
 # A log collector inside the network that gets every event as CEF: udp://HOST:514, tcp://HOST:601 or unix:///PATH;
 # empty: none. Its host is allowed through the egress guard.
 AUDIT_SYSLOG = env("AUDIT_SYSLOG")

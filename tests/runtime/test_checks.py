@@ -7,7 +7,7 @@ import sys
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from assistant import checks
+from assistant import checks, environment
 from assistant import settings as definitions
 
 
@@ -59,35 +59,33 @@ def test_default_settings_start():
 def test_boolean_settings_refuse_other_words(monkeypatch, value):
     monkeypatch.setenv("DEBUG", value)
     with pytest.raises(ImproperlyConfigured, match="DEBUG must be true or false"):
-        definitions.env_bool("DEBUG", False)
+        environment.env_bool("DEBUG", False)
 
 
-def test_a_file_where_the_secrets_belong_is_named_in_one_sentence(monkeypatch, tmp_path):
+def test_a_file_where_the_secrets_belong_is_named_in_one_sentence(tmp_path):
     (tmp_path / "secrets").write_text("x")
-    monkeypatch.setattr(definitions, "SECRETS_DIR", tmp_path / "secrets")
     with pytest.raises(ImproperlyConfigured, match=r"secrets is no folder\. Move that file away, or set SOME_KEY"):
-        definitions.env_secret("SOME_KEY")
+        environment.env_secret("SOME_KEY", tmp_path / "secrets")
 
 
-def test_secret_is_generated_once_and_private(monkeypatch, tmp_path):
-    monkeypatch.setattr(definitions, "SECRETS_DIR", tmp_path / "secrets")
-    first = definitions.env_secret("SOME_KEY")
+def test_secret_is_generated_once_and_private(tmp_path):
+    first = environment.env_secret("SOME_KEY", tmp_path / "secrets")
     assert len(first) >= 32
-    assert definitions.env_secret("SOME_KEY") == first
+    assert environment.env_secret("SOME_KEY", tmp_path / "secrets") == first
     assert (tmp_path / "secrets" / "some_key").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("address", ["tcp://[::1", "tcp://10.0.0.5:99999", "redis://:se#cret@host:66666666"])
 def test_an_address_that_is_none_is_refused_with_an_example_and_without_its_secrets(address):
     with pytest.raises(ImproperlyConfigured, match=r"AUDIT_SYSLOG=tcp://10\.0\.0\.5:601") as refused:
-        definitions.host_of("AUDIT_SYSLOG", address, "tcp://10.0.0.5:601")
+        environment.host_of("AUDIT_SYSLOG", address, "tcp://10.0.0.5:601")
     assert address not in str(refused.value)
 
 
-def test_secret_file_that_cannot_be_read_is_named(monkeypatch):
+def test_secret_file_that_cannot_be_read_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("SOME_KEY_FILE", "/nonexistent/key")
     with pytest.raises(ImproperlyConfigured, match="SOME_KEY_FILE=/nonexistent/key"):
-        definitions.env_secret("SOME_KEY")
+        environment.env_secret("SOME_KEY", tmp_path)
 
 
 @pytest.mark.parametrize("there", [False, True])
