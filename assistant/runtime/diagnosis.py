@@ -115,8 +115,10 @@ def _models() -> Iterator[Finding]:
 
 
 def _answering() -> Iterator[Finding]:
-    """What answers (an activation wins over the settings), and for each installed model the recipe that suits it."""
+    """What answers (an activation wins over the settings), what is fastest for this machine by load, and for each
+    installed model the recipe that suits it."""
     from inference import advice, loading
+    from inference.engines import llama
     from inference.errors import InferenceError
 
     row = activation.current()
@@ -126,6 +128,10 @@ def _answering() -> Iterator[Finding]:
         yield Finding("models.engine", "error", f"Engine: {chosen}, {where}, cannot answer.", row.problem)
     else:
         yield Finding("models.engine", "good", f"Engine: {chosen}, {where}.")
+    device = loading.default_device()
+    absent = device == "cpu" and bool(llama.missing())
+    fastest = advice.guide(device, llama=not absent).words
+    yield Finding("models.load", "note" if absent else "good", fastest, llama.HINT if absent else "")
     installed = list(engines.store().manifests())
     for manifest in installed:
         if manifest.kind == "gguf":
@@ -133,7 +139,6 @@ def _answering() -> Iterator[Finding]:
     manifests = [manifest for manifest in installed if manifest.kind == "safetensors"]
     if not manifests:
         return
-    device = loading.default_device()
     free = loading.free_bytes(device)
     for manifest in manifests:
         try:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.advice import advise, order
+from inference.advice import advise, guide, order
 
 GIB = 2**30
 SEVEN = (7_600_000_000, 1_090_000_000)  # parameters of Qwen2 7B, those of embeddings and head among them
@@ -26,3 +26,20 @@ def test_the_recipe_follows_device_and_memory(device, free, recipe):
     assert found.words.startswith(recipe or "does not fit")
     assert (found.needed <= free) == (recipe is not None)
     assert recipe is None or recipe in order(device)
+
+
+@pytest.mark.parametrize(
+    ("device", "llama", "one", "several"),
+    [
+        ("cpu", True, "gguf", "dynamic8"),
+        ("cpu", False, "dynamic8", "dynamic8"),
+        ("cuda:0", True, "none", "none"),
+        ("cuda:0", False, "none", "none"),
+    ],
+)
+def test_the_guide_names_what_is_fastest_here_by_load(device, llama, one, several):
+    found = guide(device, llama=llama)
+    assert (found.one, found.several) == (one, several)
+    named = {"none": "unquantized", "gguf": "GGUF"}
+    assert found.words.index(named.get(one, one)) <= found.words.index(named.get(several, several))
+    assert several == order(device)[0]  # what `auto` takes serves several people
