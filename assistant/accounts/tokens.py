@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from assistant.audit import services as audit
 from assistant.audit.patience import short_transaction
+from assistant.backends.prepared import Prepared
 from assistant.errors import Conflict, Invalid, PermissionRefused
 from assistant.guardrails import sanitize
 
@@ -83,13 +84,29 @@ def authenticate_token(raw: str) -> ApiToken | None:
     if not _SHAPE.fullmatch(raw):
         return None
     # Every call begins here: the least that finds the row is asked for, and what it says is looked at afterwards.
-    token = next(iter(ApiToken.objects.select_related("user").order_by().filter(digest=_digest(raw))), None)
+    rows = _TOKEN.rows(digest=_digest(raw))
+    if not rows:
+        return None
+    (row,) = rows
+    token = ApiToken.from_db(connection.alias, _TOKEN_FIELDS, row[: len(_TOKEN_FIELDS)])
+    token.user = User.from_db(connection.alias, _USER_FIELDS, row[len(_TOKEN_FIELDS) :])
     now = timezone.now()
-    if token is None or not token.lives(now):
+    if not token.lives(now):
         return None
     if token.last_used_at is None or token.last_used_at < now - _USE_NOTED_EVERY:
         _note_use(token, now)
     return token
+
+
+_TOKEN_FIELDS = [field.attname for field in ApiToken._meta.concrete_fields]
+_USER_FIELDS = [field.attname for field in User._meta.concrete_fields]
+_TOKEN = Prepared(
+    lambda digest: (
+        ApiToken.objects.filter(digest=digest)
+        .order_by()
+        .values_list(*_TOKEN_FIELDS, *(f"user__{name}" for name in _USER_FIELDS))
+    )
+)
 
 
 def _note_use(token: ApiToken, now: datetime) -> None:

@@ -23,8 +23,10 @@ from enum import StrEnum
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
 
 from assistant.accounts.models import User
+from assistant.backends.prepared import Prepared
 from assistant.guardrails import masking, pii
 from assistant.guardrails.pii import Span
 from assistant.guardrails.sanitize import shadow
@@ -98,8 +100,12 @@ class Rules:
 def rules(user: User | AnonymousUser) -> Rules:
     """The person's rules at this moment. A role that a policy does not name sees the least."""
     role = getattr(user, "role", "")
-    rows = list(PersonalDataPolicy.objects.all())
+    rows = [PersonalDataPolicy.from_db(connection.alias, _FIELDS, row) for row in _POLICIES.rows()]
     return Rules({row.collection_id: _rule(row, role) for row in rows}, _guarded(rows))
+
+
+_FIELDS = [field.attname for field in PersonalDataPolicy._meta.concrete_fields]
+_POLICIES = Prepared(lambda: PersonalDataPolicy.objects.order_by().values_list(*_FIELDS))
 
 
 def guarded() -> dict[int, Rule]:

@@ -19,10 +19,11 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import F, Model, Q, QuerySet, Value
 
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, has_duty
+from assistant.backends.prepared import Prepared
 from assistant.errors import NotFound
 from assistant.guardrails import levels
 
@@ -40,9 +41,13 @@ else:
 
 def _grants(user: Person) -> QuerySet[Grant]:
     """The grants that apply to the person now, directly, by team or to everyone."""
-    if not has_duty(user, Duty.ASK):
+    if user.pk is None or not has_duty(user, Duty.ASK):
         return Grant.objects.none()
-    return Grant.objects.filter(Q(user=user.pk) | Q(team__memberships__user=user.pk) | Q(everyone=True))
+    return _granted(user.pk)
+
+
+def _granted(person: int | Value) -> QuerySet[Grant]:
+    return Grant.objects.filter(Q(user=person) | Q(team__memberships__user=person) | Q(everyone=True))
 
 
 def readable_scopes(user: Person) -> QuerySet[Scope]:
@@ -52,10 +57,20 @@ def readable_scopes(user: Person) -> QuerySet[Scope]:
 
 def readable_partitions(user: Person, collections: Sequence[str] = ()) -> tuple[int, ...]:
     """Their ids in order, of the collections named (none named: all); a slug unknown or foreign contributes nothing."""
-    grants = _grants(user)
-    if collections:
-        grants = grants.filter(scope__collection__slug__in=list(collections))
-    return tuple(sorted(set(grants.order_by().values_list("scope", flat=True))))
+    if not has_duty(user, Duty.ASK):
+        return ()
+    named = {"slugs": list(collections)} if collections else {}
+    return tuple(sorted({scope for (scope,) in _PARTITIONS.rows(person=user.pk, **named)}))
+
+
+def _partitions(person: Value, slugs: Sequence[Value] = ()) -> QuerySet[Grant, tuple[int]]:
+    grants = _granted(person)
+    if slugs:
+        grants = grants.filter(scope__collection__slug__in=slugs)
+    return grants.order_by().values_list("scope")
+
+
+_PARTITIONS = Prepared(_partitions)
 
 
 def readable_collections(user: Person) -> QuerySet[Collection]:
@@ -74,11 +89,47 @@ def readable_chunks(user: Person) -> QuerySet[Chunk]:
 
 def answerable_chunks(user: Person, day: date) -> QuerySet[Chunk]:
     """Readable chunks that speak for `day`: of a current version, of a document valid on that day."""
-    return readable_chunks(user).filter(
+    return _speaking(readable_chunks(user), day)
+
+
+def _speaking(chunks: QuerySet[Chunk], day: date | Value) -> QuerySet[Chunk]:
+    return chunks.filter(
         Q(document__valid_from__isnull=True) | Q(document__valid_from__lte=day),
         Q(document__valid_until__isnull=True) | Q(document__valid_until__gte=day),
         version=F("document__current"),
     )
+
+
+def answerable_rows(user: Person, day: date, chunks: Sequence[int], columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """These columns of those among the chunks that are `answerable_chunks`, in no order."""
+    if not chunks or not has_duty(user, Duty.ASK):
+        return []
+    return _ANSWERABLE.rows(*columns, person=user.pk, day=day, chunks=list(chunks))
+
+
+def _answerable(*columns: str, person: Value, day: Value, chunks: Sequence[Value]) -> QuerySet[Chunk, Any]:
+    readable = Chunk.objects.filter(document__scope__in=_granted(person).values("scope"), pk__in=chunks)
+    return _speaking(readable, day).order_by().values_list(*columns)
+
+
+_ANSWERABLE = Prepared(_answerable)
+
+
+def reads_others(user: Person, uploader: int | None) -> bool:
+    """May the person read a document whose current version somebody else than this uploader brought? (None: nobody
+    who is still known.)"""
+    if not has_duty(user, Duty.ASK):
+        return False
+    known = {} if uploader is None else {"uploader": uploader}
+    return bool(_OTHERS.rows(person=user.pk, **known))
+
+
+def _others(person: Value, uploader: Value | None = None) -> QuerySet[Document, tuple[UUID]]:
+    readable = Document.objects.filter(scope__in=_granted(person).values("scope"))
+    return readable.exclude(current__uploaded_by=uploader).order_by().values_list("pk")[:1]
+
+
+_OTHERS = Prepared(_others)
 
 
 def suspicious(chunks: QuerySet[Chunk]) -> QuerySet[Chunk]:

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from django.db import DatabaseError, connection
 from django.db.models import Q, QuerySet
 
 from assistant import engines
+from assistant.backends.prepared import Prepared
 from assistant.vault import ring, streams
 from assistant.vault.ring import Ref
 from retrieval.chunking import passage_text
@@ -204,8 +206,8 @@ class DocumentReplica:
     def _rebuild(self) -> None:
         """From the rows, beside the present copy, which goes on answering until the new one is whole."""
         start = time.monotonic()
-        last = IndexEvent.objects.order_by("-seq").first()
-        mark = _mark(last) if last else Mark()
+        last = IndexEvent.objects.order_by("-seq").values_list(*_MARK).first()
+        mark = _mark(*last) if last else Mark()
         fresh = Replica(self._dimension, self.model_id)
         self._foreign = set()
         # By scope, so that a partition lies in few segments and a search for few scopes touches few.
@@ -370,12 +372,16 @@ def _file_key() -> bytes:
     return ring.secret(Ref("snapshot", "index", root=("index", "snapshots")))
 
 
-def _mark(event: IndexEvent) -> Mark:
-    return Mark(event.seq, str(event.document_id), event.at.isoformat())
+_MARK = ("seq", "document_id", "at")
+_FROM = Prepared(lambda seq: IndexEvent.objects.filter(seq__gte=seq).order_by("seq").values_list(*_MARK)[: _EVENTS + 1])
+
+
+def _mark(seq: int, document: UUID, at: datetime) -> Mark:
+    return Mark(seq, str(document), at.isoformat())
 
 
 def _events_from(seq: int) -> list[Mark]:
-    return [_mark(event) for event in IndexEvent.objects.filter(seq__gte=seq).order_by("seq")[: _EVENTS + 1]]
+    return [_mark(*event) for event in _FROM.rows(seq=seq)]
 
 
 def _batches(documents: QuerySet[Document]) -> Iterator[list[UUID]]:

@@ -31,7 +31,7 @@ from retrieval.embedding import Embedder
 from retrieval.phrases import Wanted, exact_first, wanted
 from retrieval.schema import Hit
 
-from . import personal, policy, replica, sharing
+from . import personal, policy, replica, rows, sharing
 from .models import Chunk
 from .replica import DocumentReplica
 
@@ -39,12 +39,6 @@ PER_DOCUMENT = 3
 MAX_LIMIT = 100
 QUOTED_DEPTH, QUOTED_PER_DOCUMENT = 100, 20  # candidates that are looked through for words in quotation marks
 SPARE = 10
-# What passages, answers and citations are made of. What else a row holds costs a search its reading and decrypting.
-_COLUMNS = (
-    *("document", "version", "ordinal", "page", "headings", "char_start", "char_end", "text", "suspicion"),
-    *("document__collection", "document__title", "document__collection__slug"),
-    *("version__number", "version__uploaded_by"),
-)
 RERANK_DEPTH = 20  # candidates that a cross-encoder reads; fixed, so that the time of a question is bounded
 
 
@@ -171,8 +165,7 @@ class Searcher:
         are looked for further down; behind they are as they come."""
         if crowd := sharing.crowd(found, limit):
             (person,) = crowd
-            others = policy.readable_documents(query.user).exclude(current__uploaded_by=person)
-            if others.exists():
+            if policy.reads_others(query.user, person):
                 hits = self._replica.index.search(
                     query.text,
                     query.vector,
@@ -181,10 +174,9 @@ class Searcher:
                     per_document=per_document,
                 )
                 known = {item.chunk.pk for item in found}
-                rows = policy.answerable_chunks(query.user, timezone.localdate()).filter(
-                    pk__in=[hit.chunk_id for hit in hits if hit.chunk_id not in known]
-                )
-                theirs = set(rows.exclude(version__uploaded_by=person).values_list("pk", flat=True))
+                new = [hit.chunk_id for hit in hits if hit.chunk_id not in known]
+                brought = policy.answerable_rows(query.user, timezone.localdate(), new, ("pk", "version__uploaded_by"))
+                theirs = {pk for pk, uploader in brought if uploader != person}
                 more, _ = self._rows(query, [hit for hit in hits if hit.chunk_id in theirs][:limit])
                 found = found + more
         return _in_order(sharing.shared_out(found), sorted(found, key=lambda item: -item.score))
@@ -192,13 +184,9 @@ class Searcher:
     def _rows(self, query: _Query, hits: Sequence[Hit]) -> tuple[list[FoundPassage], int]:
         """The passages as the person may see them, and how many are left out because of what is in them."""
         today = timezone.localdate()
-        rows = (
-            policy.answerable_chunks(query.user, today)
-            .select_related("document__collection", "version")
-            .only(*_COLUMNS)
-            .in_bulk([hit.chunk_id for hit in hits])
-        )
-        there = {pk: row for pk, row in rows.items() if row.text}  # empty: its key was destroyed a moment ago
+        ids = [hit.chunk_id for hit in hits]
+        chunks = rows.chunks(policy.answerable_rows(query.user, today, ids, rows.COLUMNS))
+        there = {pk: row for pk, row in chunks.items() if row.text}  # empty: its key was destroyed a moment ago
         shown = personal.passages(there.values(), lambda row: query.rules.of(row.document.collection_id))
         refused = {pk for pk, row in there.items() if _refused(query.rules.of(row.document.collection_id), shown[pk])}
         found = [

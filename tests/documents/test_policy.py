@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
 
 from assistant.accounts.models import Membership, User
 from assistant.accounts.roles import Role
 from assistant.audit.models import AuditEvent
-from assistant.documents import policy, services
-from assistant.documents.models import Access, Document, Grant, IndexEvent, Scope
+from assistant.documents import policy, rows, services
+from assistant.documents.models import Access, Chunk, Document, Grant, IndexEvent, Scope
 from assistant.errors import Invalid, NotFound
 
 from .conftest import POLICY, ROADMAP, SALARY
@@ -48,6 +52,64 @@ def test_reading_comes_from_grants_alone(world, library):
         "administrator": {"policy"},  # manages everything, and reads what a grant says
         "outsider": {"policy"},
     }
+
+
+@pytest.mark.parametrize("changed", ["as it is", "team left", "disabled", "out of date", "everyone's grant gone"])
+def test_what_a_search_loads_is_what_may_be_read_and_speaks_today(world, changed):
+    """The statements that are kept say what the queries of models say, for everybody and after every change."""
+    for collection, name, content in (
+        (world.handbook, "policy.md", POLICY),
+        (world.finance, "salary.md", SALARY),
+        (world.board, "roadmap.md", ROADMAP),
+    ):
+        world.ready(collection, name, content)
+    world.ready(world.finance, "other.md", SALARY + b"\nAnother.", actor=world.people.administrator)
+    everybody = [getattr(world.people, name) for name in PERSONAS]
+    today, ids = timezone.localdate(), list(Chunk.objects.values_list("pk", flat=True))
+    loaded = {user.pk: policy.answerable_rows(user, today, ids, ("pk",)) for user in everybody}
+    assert loaded[world.people.employee.pk]
+    if changed == "team left":
+        Membership.objects.all().delete()
+    elif changed == "disabled":
+        for user in everybody:
+            user.is_active = False
+    elif changed == "out of date":
+        Document.objects.filter(collection=world.finance).update(valid_until=today - timedelta(days=1))
+    elif changed == "everyone's grant gone":
+        Grant.objects.filter(everyone=True).delete()
+    for user in everybody:
+        rows = policy.answerable_rows(user, today, ids, ("pk", "document__title", "document__collection__slug"))
+        may = policy.answerable_chunks(user, today)
+        assert sorted(rows) == sorted(may.values_list("pk", "document__title", "document__collection__slug"))
+        assert policy.readable_partitions(user) == tuple(
+            policy.readable_scopes(user).order_by("pk").values_list("pk", flat=True)
+        )
+        assert policy.answerable_rows(user, today, [], ("pk",)) == []
+        for uploader in (None, world.people.administrator.pk, world.people.curator.pk):
+            others = policy.readable_documents(user).exclude(current__uploaded_by=uploader)
+            assert policy.reads_others(user, uploader) == others.exists()
+    assert policy.answerable_rows(AnonymousUser(), today, ids, ("pk",)) == []
+    assert policy.readable_partitions(AnonymousUser()) == ()
+    assert not policy.reads_others(AnonymousUser(), None)
+
+
+def test_a_search_loads_passages_with_what_they_belong_to(world, django_assert_num_queries):
+    world.ready(world.handbook, "policy.md", POLICY)
+    user, today = world.people.employee, timezone.localdate()
+    ids = list(Chunk.objects.values_list("pk", flat=True))
+    expected = policy.answerable_chunks(user, today).select_related("document__collection", "version").in_bulk(ids)
+    found = rows.chunks(policy.answerable_rows(user, today, ids, rows.COLUMNS))
+    assert found == expected
+    for pk, chunk in expected.items():
+        with django_assert_num_queries(0):
+            for name in ("document_id", "version_id", "ordinal", "page", "headings", "char_start", "char_end", "text"):
+                assert getattr(found[pk], name) == getattr(chunk, name)
+            assert found[pk].suspicion == chunk.suspicion
+            assert found[pk].document.title == chunk.document.title
+            assert found[pk].document.collection.slug == chunk.document.collection.slug
+            assert found[pk].version.number == chunk.version.number
+            assert found[pk].version.uploaded_by_id == chunk.version.uploaded_by_id
+        assert found[pk].document.scope_id == chunk.document.scope_id  # fetched when it is asked for
 
 
 def test_the_library_adds_what_one_manages(world, library):
