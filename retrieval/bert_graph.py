@@ -15,7 +15,7 @@ both (Zen 4) larger blocks beat bfloat16 as well, and are not used: of 60 questi
 nearest agree with float32 for 0.995 to 1.000 in bfloat16, 0.983 to 0.992 in blocks of 16, 0.967 to 0.985 of 128, and
 0.958 to 0.982 of 384; 8 texts of 128 tokens take one core 127 ms in bfloat16, 95 in blocks of 128, 313 in torch.
 In bfloat16 the 36 products take 83 % of the time, attention 10 %; one product for query, key and value, GELU by tanh
-and other batch sizes gained nothing measurable. Four times torch's pace would need 8 bits throughout.
+and other batch sizes gained nothing measurable.
 
 OpenVINO's wheel also installs `openvino_telemetry` and imports it at start; `silent_openvino` makes that package
 unimportable in this process first, and OpenVINO then uses its own empty stub. The tests watch for sockets.

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -36,6 +37,35 @@ def test_rows_are_unit_vectors_in_the_order_asked(embedder):
     alone = np.concatenate([embedder.embed([text]) for text in TEXTS])
     assert (vectors * alone).sum(axis=1).min() > 0.9999
     assert embedder.embed([]).shape == (0, 384)
+
+
+MANY = [f"{word} " * times for times in (240, 30, 3) for word in ("pump", "invoice", "leave", "board", "price")]
+
+
+def test_batches_run_side_by_side_give_each_text_its_own_vector(embedder):
+    wide = MiniLMEmbedder.load(runtime="openvino", threads=3)
+    alone = np.concatenate([embedder.embed([text]) for text in MANY])  # one batch each; together two at the least
+    assert (wide.embed(MANY) * alone).sum(axis=1).min() > 0.9999
+
+
+def test_callers_at_the_same_time_get_their_own_vectors():
+    shared = MiniLMEmbedder.load(runtime="openvino", threads=2)
+    asked = [MANY[at:] if at % 2 else MANY[at : at + 1] for at in range(8)]
+    expected = [shared.embed(texts) for texts in asked]
+    with ThreadPoolExecutor(4) as callers:
+        for texts, made, known in zip(asked, callers.map(shared.embed, asked), expected, strict=True):
+            assert made.shape == (len(texts), 384)
+            assert (made * known).sum(axis=1).min() > 0.9999
+
+
+def test_a_failing_batch_fails_the_call_and_not_the_next(monkeypatch):
+    shared = MiniLMEmbedder.load(runtime="openvino", threads=2)
+    with monkeypatch.context() as patched:
+        pad = embedding._pad
+        patched.setattr(embedding, "_pad", lambda encodings, width: (pad(encodings, width)[0], np.zeros((1, 1, 1))))
+        with pytest.raises(RuntimeError):
+            shared.embed(MANY)
+    assert shared.embed(MANY).shape == (len(MANY), 384)
 
 
 def _cheapest(lengths):
