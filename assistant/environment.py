@@ -59,6 +59,14 @@ def host_of(name: str, address: str, example: str) -> str | None:
         raise ImproperlyConfigured(f"{name} is not an address. Write for example {name}={example}") from None
 
 
+def env_choice(name: str, choices: tuple[str, ...]) -> str:
+    """One of `choices`, the first when nothing is set."""
+    value = env(name) or choices[0]
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
 def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
 

@@ -16,7 +16,17 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from assistant import egress
-from assistant.environment import env, env_bool, env_int, env_list, env_or_file, env_secret, env_share, host_of
+from assistant.environment import (
+    env,
+    env_bool,
+    env_choice,
+    env_int,
+    env_list,
+    env_or_file,
+    env_secret,
+    env_share,
+    host_of,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -333,6 +343,9 @@ REMOTE_CONTEXT_TOKENS = env_int("REMOTE_CONTEXT_TOKENS", 8192, minimum=512)
 # Below this probability of an answer the documents do not say. On the demo company's paraphrased questions the scorer's
 # own default says so too often; the risk of each value stands in inference/reading/WEIGHING.md.
 EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "0.1")
+# Sentences of a language model that no cited passage supports: marked as such, or not shown at all. An answer then
+# comes sentence by sentence, each when it has been checked, and the thinking, which nothing checks, stays back.
+UNSUPPORTED_SENTENCES = env_choice("UNSUPPORTED_SENTENCES", ("mark", "withhold"))
 # Conversations that nobody continued for so many days are erased; 0 keeps them until their owner deletes them.
 CONVERSATION_RETENTION_DAYS = env_int("CONVERSATION_RETENTION_DAYS", 0)
 MAX_QUESTION_CHARS = env_int("MAX_QUESTION_CHARS", 2000, minimum=10)

@@ -125,6 +125,10 @@ class AnswerOutput(serializers.Serializer[Any]):
         child=serializers.CharField(),
         help_text="Words of the documents that were searched for in place of short or misspelt ones of the question.",
     )
+    unsupported = serializers.IntegerField(
+        help_text="Sentences of the model that are not shown because no passage supports them "
+        "(UNSUPPORTED_SENTENCES=withhold)."
+    )
     created_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
 

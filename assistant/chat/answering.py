@@ -36,6 +36,7 @@ from .models import Answer, AnswerStatus, Outcome
 from .screening import Screen
 from .streaming import Publisher
 from .watch import Ticket
+from .withholding import Sieve
 
 logger = logging.getLogger(__name__)
 
@@ -110,12 +111,14 @@ class _PromptTold(Exception):
 class _Spoken:
     """What an engine said, as far as it has come."""
 
-    text: str = ""
+    heard: str = ""
+    text: str = ""  # of what was heard, what is shown
+    sieve: Sieve | None = None  # what lies between, where unsupported sentences stay back
     thinking: str = ""
     finish: str = "stop"
     tokens: tuple[int, int] = (0, 0)
     cited: set[tuple[int, str]] = field(default_factory=set)
-    looked: int = 0  # how far the text was searched for parts of the prompt
+    looked: int = 0  # how far what was heard was searched for parts of the prompt
 
 
 class _Work:
@@ -278,17 +281,26 @@ class _Work:
         quoted = not engine.needs_prompt
         self._detail["shown"] = [item.chunk.pk for item in material.found]
         self._live.publish("sources", [source(number, item) for number, item in enumerate(material.found, start=1)])
-        spoken = _Spoken()
+        spoken = _Spoken(sieve=None if quoted else self._sieve(material))
         with self._clock.stage("generate"):
             self._listen(pieces, material, spoken, quoted)
         result = self._checked(engine, material, spoken, quoted)
         if self._ticket.stop():
             return self._stopped(spoken, result)
-        if spoken.finish == "deadline" and not spoken.text:
+        if spoken.finish == "deadline" and not spoken.heard:
             return self._ended(Outcome.FAILED, "deadline", engine)
-        if prompting.says_nothing(spoken.text):
+        if prompting.says_nothing(spoken.heard):
             return self._ended(Outcome.NOT_FOUND, "no_evidence", engine)
+        if spoken.sieve and spoken.sieve.withheld and not spoken.text:
+            return self._ended(Outcome.NOT_FOUND, "unsupported", engine)
         return result
+
+    def _sieve(self, material: Material) -> Sieve | None:
+        if settings.UNSUPPORTED_SENTENCES != "withhold":
+            return None
+        return Sieve(
+            lambda sentence: any(quote(sentence.text, marker, material).verified for marker in sentence.markers)
+        )
 
     def _listen(self, pieces: Ahead, material: Material, spoken: _Spoken, quoted: bool) -> None:
         reader = citations.MarkerReader(len(material.passages))
@@ -310,26 +322,28 @@ class _Work:
         self._speak(reader.feed(rest) + reader.end(), material, spoken, quoted, last=True)
 
     def _think(self, piece: str, spoken: _Spoken) -> None:
-        if piece:
+        if piece and not spoken.sieve:
             self._clock.stages.setdefault("first", self._clock.elapsed())
             spoken.thinking += piece
             self._live.publish("thinking", {"text": piece})
 
     def _speak(self, piece: str, material: Material, spoken: _Spoken, quoted: bool, *, last: bool = False) -> None:
         """Publish text, and a citation for every sentence that is complete."""
+        spoken.heard += piece
+        if material.hidden and (last or len(spoken.heard) - spoken.looked >= LOOK_CHARS):
+            if output.leaks(spoken.heard[max(0, spoken.looked - LOOK_BACK_CHARS) :], material.hidden):
+                raise _PromptTold("the answer repeats the prompt")
+            spoken.looked = len(spoken.heard)
+        if spoken.sieve:
+            piece = spoken.sieve.feed(piece, last=last)
         if piece:
             self._clock.stages.setdefault("first", self._clock.elapsed())
             spoken.text += piece
-        if material.hidden and (last or len(spoken.text) - spoken.looked >= LOOK_CHARS):
-            if output.leaks(spoken.text[max(0, spoken.looked - LOOK_BACK_CHARS) :], material.hidden):
-                raise _PromptTold("the answer repeats the prompt")
-            spoken.looked = len(spoken.text)
-        if piece:
             self._live.publish("delta", {"text": piece})
         if not piece and not last:
             return
         sentences = citations.split(spoken.text, quoted=quoted)
-        for sentence in sentences if quoted or last else sentences[:-1]:
+        for sentence in sentences if quoted or last or spoken.sieve else sentences[:-1]:
             for marker in sentence.markers:
                 if (marker, sentence.text) not in spoken.cited:
                     spoken.cited.add((marker, sentence.text))
@@ -368,6 +382,8 @@ class _Work:
         self._detail["model_files"] = engines.digest_of(engine)
         self._detail["tokens"] = list(spoken.tokens)
         self._detail["finish"] = spoken.finish
+        if spoken.sieve and spoken.sieve.withheld:
+            self._evidence["unsupported"] = self._detail["unsupported"] = spoken.sieve.withheld
         return Result(
             Outcome.ANSWERED,
             text=text,

@@ -282,10 +282,10 @@ def flatten(quotation: str) -> str:
     def joint(match: re.Match[str]) -> str:
         text = match.string
         before, after = text[: match.start()][-1:], text[match.end() :][:1]
-        return "" if _wide(before) and _wide(after) else " "
+        return "" if wide(before) and wide(after) else " "
 
     return re.sub(r"[ \t]*[\r\n]+\s*", joint, quotation)
 
 
-def _wide(character: str) -> bool:
+def wide(character: str) -> bool:
     return bool(character) and unicodedata.east_asian_width(character) in "WF"

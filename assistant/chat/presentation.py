@@ -92,6 +92,7 @@ class AnswerView:
     feedback: bool | None = field(default=None)
     examples: tuple[str, ...] = ()  # questions to go on with, under an answer that introduces the assistant
     also: tuple[str, ...] = ()  # words of the documents that were searched for in place of the question's own
+    unsupported: int = 0  # sentences of the model that no passage supports and that are not shown
 
     @property
     def introduces(self) -> bool:
@@ -307,6 +308,7 @@ def _view(answer: Answer, withheld: str, citations: tuple[CitationView, ...], na
         queue_position=queue_position(answer),
         withheld=bool(withheld) and answer.outcome != Outcome.NOT_FOUND,
         reason=withheld or answer.reason,
+        unsupported=answer.evidence.get("unsupported", 0) if shown else 0,
         created_at=answer.created_at,
         finished_at=answer.finished_at,
         feedback=feedback.good if feedback else None,

@@ -72,6 +72,10 @@ _REASONS: dict[str, tuple[Any, Any]] = {
         _("There is nothing yet that you can read"),
         _("Nobody has given you access to a collection. Ask a curator or an administrator."),
     ),
+    "unsupported": (
+        _("The model’s answer is not shown"),
+        _("The passages it cites support no sentence of it. Put the question in other words, or more precisely."),
+    ),
     "deadline": (_("The answer took too long"), _("Your question is kept. Ask it again, or ask for less at once.")),
     "account_disabled": (_("This question was not answered"), _("Your account was disabled meanwhile.")),
     "deleted": (
