@@ -155,6 +155,9 @@ def main() -> None:
     parser.add_argument("--library-batch", type=int, default=0, help="requests for the library's continuous batching")
     parser.add_argument("--requests-per-user", type=int, default=1)
     parser.add_argument("--sequential", type=int, default=8, help="mixed requests answered one after another; 0: none")
+    parser.add_argument(
+        "--quoting", action=argparse.BooleanOptionalAction, default=True, help="measure answers that quote, too"
+    )
     parser.add_argument("--folder", type=Path, help="where models of the shape are kept for the next run")
     arguments = parser.parse_args()
     results: dict[str, object] = {
@@ -182,7 +185,7 @@ def main() -> None:
         for recipe in arguments.recipes.split(","):
             results[recipe] = found = measure(folder, recipe, arguments, base)
             print(json.dumps({recipe: found}), flush=True)
-            if not recipe.startswith("gguf-"):
+            if arguments.quoting and not recipe.startswith("gguf-"):
                 found["quoting"] = measure_quoting(folder, recipe, arguments)
     print(json.dumps(results))
 
