@@ -247,6 +247,8 @@ def card(facts: dict[str, Any]) -> str:
         "policyqa's questions are generic (one question fits many passages of a policy): its *search* columns mean",
         "little. covidqa's answers are long spans of papers.",
         "",
+        "What was tried to raise the adversarial AUC, and why it was not shipped: `inference/training/TRIED.md`.",
+        "",
         f"Expected calibration error {facts['calibration_error']:.3f} (all sets but policyqa). What a threshold does:",
         "",
         "| threshold | answered, of the answerable | answered, of the unanswerable | wrong, of the answered |",
