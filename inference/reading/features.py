@@ -103,14 +103,13 @@ class Query:
     def soft_coverage(self, present: frozenset[str] | set[str]) -> float:
         """As ``coverage``, but a term counts in part when a word shares a long beginning with it."""
         total = found = 0.0
+        listed = f" {' '.join(present)}"  # words hold no spaces, so a space before it is the beginning of one
         for term, value in self.terms:
             total += value
             if term in present:
                 found += value
-            elif len(term) > 3 and not term[0].isdigit():
-                stemmed = term[: max(4, len(term) - 2)]
-                if any(other.startswith(stemmed) for other in present):
-                    found += 0.7 * value
+            elif len(term) > 3 and not term[0].isdigit() and f" {term[: max(4, len(term) - 2)]}" in listed:
+                found += 0.7 * value
         return found / total if total else 0.0
 
     def missing(self, present: frozenset[str] | set[str]) -> float:
@@ -143,14 +142,14 @@ def candidates(passages: Sequence[Passage]) -> list[Sentence]:
 def _run(query: Sequence[str], sentence: Sequence[str]) -> int:
     """Length of the longest run of tokens the two have in common."""
     best = 0
-    previous = [0] * (len(query) + 1)
+    places: dict[str, list[int]] = {}
+    for index, wanted in enumerate(query):
+        places.setdefault(wanted, []).append(index)
+    previous: dict[int, int] = {}  # the place in the question a run has come to, and its length
     for token in sentence:
-        current = [0] * (len(query) + 1)
-        for index, wanted in enumerate(query):
-            if wanted == token:
-                current[index + 1] = previous[index] + 1
-                best = max(best, current[index + 1])
-        previous = current
+        previous = {index: previous.get(index - 1, 0) + 1 for index in places.get(token, ())}
+        if previous:
+            best = max(best, *previous.values())
     return best
 
 
@@ -182,7 +181,7 @@ def sentence_features(
     rows = []
     for index, sentence in enumerate(sentences):
         text, present = sentence.text, sets[index]
-        novel = _novel(text, asked)
+        novel = text if asked.isdisjoint(present) else _novel(text, asked)
         size = len(tokens[index])
         before = index > 0 and sentences[index - 1].passage == sentence.passage
         after = index + 1 < len(sentences) and sentences[index + 1].passage == sentence.passage

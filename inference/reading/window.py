@@ -24,6 +24,7 @@ from inference.reading.features import Floats, Query, Sentence, weight
 CLS, SEP = 101, 102
 QUESTION_LIMIT, SENTENCE_LIMIT, TITLE_LIMIT = 48, 128, 10
 MATCHES, SHAPES = 20, 12
+AT_ONCE = 24  # sentences that are cut into pieces together
 _NONE, _SOFT, _PAIR, _DIGITS = 0, 4, 5, 6
 _Q_STOP, _Q_FOUND, _Q_MISSING, _Q_SOFT, _Q_DIGITS, _SPECIAL = 7, 8, 11, 14, 15, 16
 _SHAPE_SPECIAL = 10
@@ -113,7 +114,7 @@ def _word_marks(text: str, asked: _Asked) -> list[tuple[int, int, int, int]]:
                 before = index > 0 and (found[index - 1][3], stem) in asked.pairs
                 after = index + 1 < len(found) and (stem, found[index + 1][3]) in asked.pairs
                 match = _PAIR if before or after else match
-        elif len(stem) > 3 and any(stem.startswith(beginning) for beginning in asked.soft):
+        elif len(stem) > 3 and stem.startswith(asked.soft):
             match = _SOFT
         marks.append((start, end, match, _shape(surface, index == 0)))
     return marks
@@ -161,20 +162,18 @@ def pack(
                 wanted[index] = max(wanted[index], float(scores[other]) - (1.0 if other > index else 2.0))
     order = sorted(range(len(sentences)), key=lambda index: (-wanted[index], index))
     likely = order[: max(8, budget // 6)]
-    encodings = dict(
-        zip(
-            likely,
-            tokenizer.encode_batch([sentences[index].text for index in likely], add_special_tokens=False),
-            strict=True,
-        )
-    )
+    encodings: dict[int, Encoding] = {}
     title_encodings = {
         number: tokenizer.encode(text, add_special_tokens=False) for number, text in titles.items() if text
     }
     room = budget - min(len(question.ids), QUESTION_LIMIT) - 2
     taken: set[int] = set()
     opened: set[int] = set()
-    for index in likely:
+    for place, index in enumerate(likely):
+        if place % AT_ONCE == 0:  # most windows are full after the first of these
+            some = likely[place : place + AT_ONCE]
+            encoded = tokenizer.encode_batch([sentences[one].text for one in some], add_special_tokens=False)
+            encodings.update(zip(some, encoded, strict=True))
         number = sentences[index].passage
         cost = min(len(encodings[index].ids), SENTENCE_LIMIT)
         if number not in opened:

@@ -107,8 +107,8 @@ def pool(folder: Path, name: str, count: int, splitter: qa.Splitter) -> tuple[li
 class Asker:
     """Asks the questions of one set of all its passages."""
 
-    def __init__(self, passages: Sequence[Passage], reader: Reader, embed: Embed) -> None:
-        self._passages, self._reader, self._embed = passages, reader, embed
+    def __init__(self, passages: Sequence[Passage], embed: Embed) -> None:
+        self._passages, self._embed = passages, embed
         self._linear = LinearModel.packaged()
         self._words = Bm25(passages)
         texts = [f"{item.title}\n{item.text}" if item.title else item.text for item in passages]
@@ -126,7 +126,7 @@ class Asker:
         order = sorted(scores, key=lambda number: (-scores[number], number))
         return [self._passages[number] for number in order]
 
-    def read(self, asked: Asked, passages: Sequence[Passage], name: str, mode: str) -> Reads | None:
+    def read(self, reader: Reader, asked: Asked, passages: Sequence[Passage], name: str, mode: str) -> Reads | None:
         """What the reader says; ``None`` when there is nothing to read or, in *search*, no answer in it."""
         sentences, query = candidates(passages), Query.of(asked.question)
         if not sentences:
@@ -142,8 +142,8 @@ class Asker:
         features = sentence_features(query, passages, sentences, np.zeros(len(sentences)))
         prior = self._linear.prior(query, features)
         facts = answer_features(query, passages, sentences, features, prior)
-        reading = self._reader.read(query, passages, sentences, features, prior, facts)
-        first = self._reader.first(reading)
+        reading = reader.read(query, passages, sentences, features, prior, facts)
+        first = reader.first(reading)
         vectors = self._embed([asked.question, *(sentences[at].text for at in first)])
         shared = (query.soft_coverage(frozenset(words.terms(sentences[at].text))) for at in np.flatnonzero(good))
         overlap = max(shared, default=1.0)
@@ -174,14 +174,14 @@ def _row(values: Array, fill: float) -> Array:
 def collect(folder: Path, name: str, count: int, reader: Reader, embed: Embed, splitter: qa.Splitter) -> Reads:
     """All readings of one set."""
     questions, passages = pool(folder, name, count, splitter)
-    asker = Asker(passages, reader, embed)
+    asker = Asker(passages, embed)
     found: list[Reads | None] = []
     for asked in questions:
         ranked = asker.search(asked.question)
-        found.append(asker.read(asked, ranked[:FOUND], name, "search" if asked.answerable else "adversarial"))
+        found.append(asker.read(reader, asked, ranked[:FOUND], name, "search" if asked.answerable else "adversarial"))
         if asked.answerable and random.Random(asked.id).random() < NEAR_SHARE:  # noqa: S311
             others = [
                 item for item in ranked if owner(item) not in asked.own and not qa.holds(item.text, asked.answers)
             ]
-            found.append(asker.read(asked, others[:FOUND], name, "near"))
+            found.append(asker.read(reader, asked, others[:FOUND], name, "near"))
     return join([item for item in found if item is not None])
