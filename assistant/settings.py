@@ -346,6 +346,8 @@ EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "0.1")
 # Sentences of a language model that no cited passage supports: marked as such, or not shown at all. An answer then
 # comes sentence by sentence, each when it has been checked, and the thinking, which nothing checks, stays back.
 UNSUPPORTED_SENTENCES = env_choice("UNSUPPORTED_SENTENCES", ("mark", "withhold"))
+# How freely a language model draws its words, 0 to 2; empty: 0.6 for a model that thinks first (R1), else 0.3.
+TEMPERATURE = env_share("TEMPERATURE", 0.0, most=2.0) if env("TEMPERATURE") else None
 # Conversations that nobody continued for so many days are erased; 0 keeps them until their owner deletes them.
 CONVERSATION_RETENTION_DAYS = env_int("CONVERSATION_RETENTION_DAYS", 0)
 MAX_QUESTION_CHARS = env_int("MAX_QUESTION_CHARS", 2000, minimum=10)

@@ -133,7 +133,8 @@ class _Work:
         self._ticket = ticket
         self._live = live
         self._clock = clock
-        self._boundary = boundary
+        self._boundary = boundary  # of the record, in a replay, which shares no work with living answers
+        self._reach = ""  # names the person and what was searched: who may know of each other's prompts
         self._detail: dict[str, Any] = {"code": version.code(), "prompt": prompting.VERSION}
         self._evidence: dict[str, Any] = {}
         self._refused = 0  # passages left out for the personal data in them
@@ -175,6 +176,7 @@ class _Work:
         """The passages that may be used; what was searched and found goes on record either way."""
         usable = [item for item in report.passages if item.chunk.suspicion < injection.THRESHOLD_QUARANTINE]
         searched = Collection.objects.filter(scopes__in=report.partitions).distinct()
+        self._reach = "" if self._boundary else prompting.reach(self._user.pk, report.partitions)
         self._evidence = {
             "collections": list(searched.values_list("slug", flat=True)),
             "passages": len(report.passages),
@@ -252,7 +254,7 @@ class _Work:
                 turns,
                 count=engine.count_tokens,
                 budget=engine.context_tokens - ANSWER_TOKENS,
-                boundary=self._boundary,
+                boundary=self._boundary or prompting.boundary(self._reach),
             )
 
         prompt = build(range(len(read)))
@@ -271,10 +273,24 @@ class _Work:
             passages=material.passages,
             messages=material.messages,
             evidence=material.evidence,
-            options=GenerationOptions(max_new_tokens=ANSWER_TOKENS, deadline_s=float(settings.ANSWER_DEADLINE_SECONDS)),
+            options=self._options(engine),
             caller=str(self._user.pk),
+            cache_key=self._reach,
         )
         return Ahead(engine, request, cancelled=self._ticket.stop)
+
+    def _options(self, engine: Engine) -> GenerationOptions:
+        """How the words are drawn; the seed is the answer's own, so that a replay draws the same."""
+        temperature, top_p = prompting.sampling(engine, settings.TEMPERATURE)
+        if engine.needs_prompt:
+            self._detail["sampling"] = [temperature, top_p]
+        return GenerationOptions(
+            max_new_tokens=ANSWER_TOKENS,
+            temperature=temperature,
+            top_p=top_p,
+            seed=self._answer.pk.int % 2**63,
+            deadline_s=float(settings.ANSWER_DEADLINE_SECONDS),
+        )
 
     def _say(self, engine: Engine, material: Material, pieces: Ahead) -> Result:
         """Take what the engine says, publish what is certain, and check it all at the end."""

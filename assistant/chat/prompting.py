@@ -1,16 +1,20 @@
 """The prompt of a language model: instructions, passages between unguessable delimiters, earlier turns, the question.
 
 Knows: texts and a token budget. Does not know: people, rights or a particular model; a model's chat template is its
-engine's affair. What stands between the delimiters is data: the instruction says so, the delimiters are drawn anew for
-every request, and passages come through `guardrails.sanitize`.
+engine's affair. What stands between the delimiters is data: the instruction says so, nobody who writes a document can
+guess the delimiters, and passages come through `guardrails.sanitize`.
+
+The delimiters of one person are the same while this process lives and what they may search stays the same: the rules
+and the earlier turns of a conversation then begin every prompt alike, and an engine need not read them again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +44,10 @@ _CHINESE = """\
 _LAYOUT = 2  # raised when the parts of a prompt come to stand otherwise; 1: passages by their evidence, 2: as searched
 VERSION = hashlib.sha256(f"{_LAYOUT}{_ENGLISH}{_CHINESE}".encode()).hexdigest()[:12]  # of prompts, for the record
 NOT_SAID = ("the documents do not say", "文件中没有说明")
+
+
+_SECRET = secrets.token_bytes(32)  # of this process alone
+REASONING, FACTUAL = (0.6, 0.95), (0.3, 1.0)  # temperature, top_p: as the R1 family asks; for answers close to the text
 
 
 class PromptEngine(Engine, Protocol):
@@ -115,6 +123,25 @@ def build(
         Message("user", "\n\n".join([*parts, question])),
     )
     return Prompt(messages, tuple(kept), boundary, whole)
+
+
+def reach(person: int, partitions: Iterable[int]) -> str:
+    """A name for one person and the scopes that were searched: work on prompts is shared under it alone, so that what
+    was read before a right was given or taken away helps nobody after it."""
+    told = f"{person}:{','.join(map(str, sorted(partitions)))}"
+    return hmac.new(_SECRET, told.encode(), hashlib.sha256).hexdigest()
+
+
+def boundary(reach: str) -> str:
+    """The delimiter of all prompts under `reach`; drawn anew without one."""
+    return hmac.new(_SECRET, f"boundary {reach}".encode(), hashlib.sha256).hexdigest()[:16] if reach else ""
+
+
+def sampling(engine: Engine, temperature: float | None) -> tuple[float, float]:
+    """(temperature, top_p): what the administrator set, else what suits the kind of model. A reasoning model that is
+    always given its likeliest word repeats itself (DeepSeek-R1's model card)."""
+    own, top_p = REASONING if engine.reasons else FACTUAL
+    return (own if temperature is None else temperature), top_p
 
 
 def distinct(passages: Sequence[Passage]) -> list[Passage]:

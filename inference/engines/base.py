@@ -115,6 +115,11 @@ class Engine(Protocol):
     model: str
     needs_prompt: bool
 
+    @property
+    def reasons(self) -> bool:
+        """Whether it thinks before it answers (the R1 family)."""
+        ...
+
     def stream(self, request: GenerationRequest, *, cancelled: Callable[[], bool]) -> Iterator[Delta | Finish]:
         """Yield deltas, then one ``Finish``. ``cancelled`` is asked at every step. Raises
         ``InferenceError``.

@@ -82,6 +82,10 @@ class BatchingEngine:
         return self._live().context
 
     @property
+    def reasons(self) -> bool:
+        return self._live().may_think
+
+    @property
     def load(self) -> tuple[int, int]:
         """(answers running, requests waiting)."""
         return len(self._batch.jobs), len(self._waiting)
@@ -133,14 +137,13 @@ class BatchingEngine:
         began = time.monotonic()
         options = request.options
         transcript = Transcript(self._live(), request.messages, options)
-        greedy = options.temperature == 0.0
         job = Job(
             request,
             transcript,
             began + options.deadline_s if options.deadline_s else None,
-            None if greedy else Sampler(options, self._device),
+            Sampler(options, self._device) if options.temperature else None,
             list(transcript.prompt),
-            Lookup(transcript.prompt) if greedy else None,
+            Lookup(transcript.prompt),
         )
         self._batch.check(job)
         with self._changed:

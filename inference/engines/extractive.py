@@ -30,6 +30,7 @@ class ExtractiveEngine:
     name = "extractive"
     model = "quotation"
     needs_prompt = False
+    reasons = False
 
     def __init__(self, scorer: Scorer | None = None) -> None:
         self._scorer = scorer

@@ -52,6 +52,7 @@ class RemoteEngine:
 
     name = "remote"
     needs_prompt = True
+    reasons = False  # the server does not say
 
     def __init__(self, options: RemoteOptions) -> None:
         self.model = options.model

@@ -41,6 +41,10 @@ class TransformersEngine:
         """Longest sequence in tokens, prompt and answer together."""
         return self._live().context
 
+    @property
+    def reasons(self) -> bool:
+        return HubCodec(self._live()).may_think
+
     def count_tokens(self, text: str) -> int:
         return len(self._live().tokenizer(text, add_special_tokens=False)["input_ids"])
 

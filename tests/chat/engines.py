@@ -18,6 +18,7 @@ class ScriptedModel:
     name: str = "scripted"
     model: str = "scripted-1"
     needs_prompt: bool = True
+    reasons: bool = False
     context_tokens: int = 2000
     requests: list[GenerationRequest] = field(default_factory=list)
 

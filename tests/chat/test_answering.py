@@ -12,7 +12,7 @@ import pytest
 from django.db import transaction
 
 from assistant.audit.models import AuditEvent
-from assistant.chat import answering, services, tasks
+from assistant.chat import answering, replay, services, tasks
 from assistant.chat.models import Answer, AnswerStatus, Outcome
 from assistant.documents.models import Chunk, Grant, Page
 from inference.engines.base import Delta
@@ -241,6 +241,24 @@ def test_earlier_turns_reach_the_model_only_while_they_may_be_shown(company, peo
     Grant.objects.filter(scope__collection=company.hr).delete()
     asked(people.employee, "What is the meal allowance in France?", **options)
     assert "62,000" not in _prompt(model)
+
+
+def test_work_on_prompts_is_one_persons_over_what_they_may_search_and_a_replays_nobodys(company, people):
+    model = ScriptedModel(["28 euros per day [1]."])
+    for person in (people.employee, people.employee, people.curator):
+        answer = asked(person, GERMANY, tools=with_engine(model))
+    Grant.objects.filter(scope__collection=company.hr).delete()
+    asked(people.employee, GERMANY, tools=with_engine(model))
+    replay.replay(answer.pk, tools=with_engine(model))
+    first, again, other, narrowed, replayed = model.requests
+    assert first.messages == again.messages
+    assert first.cache_key == again.cache_key
+    assert len({first.cache_key, other.cache_key, narrowed.cache_key}) == 3
+    assert all((first.cache_key, other.cache_key, narrowed.cache_key))
+    assert replayed.cache_key == ""
+    assert first.messages != other.messages
+    assert first.options.seed != again.options.seed
+    assert (replayed.options, replayed.messages) == (other.options, other.messages)
 
 
 def _prompt(model: ScriptedModel) -> str:

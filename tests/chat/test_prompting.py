@@ -8,10 +8,12 @@ import re
 import pytest
 
 from assistant.chat import prompting
-from assistant.chat.prompting import build, distinct, says_nothing
+from assistant.chat.prompting import boundary, build, distinct, reach, sampling, says_nothing
 from assistant.chat.screening import Screen
 from inference.engines.base import Message, Passage
 from retrieval.text import sentences
+
+from .engines import ScriptedModel
 
 
 def count(text: str) -> int:
@@ -64,6 +66,23 @@ def test_passage_cannot_close_its_own_delimiters():
     user = second.messages[-1].content
     assert user.count(f"<<end-{second.boundary}>>") == 1
     assert "<|im_start|>" not in user
+
+
+def test_delimiters_are_one_persons_over_the_same_scopes_and_nobody_elses():
+    same = boundary(reach(7, [3, 1, 2]))
+    assert boundary(reach(7, (1, 2, 3))) == same
+    assert len({same, boundary(reach(8, [1, 2, 3])), boundary(reach(7, [1, 2])), boundary(reach(71, [2, 3]))}) == 4
+    assert reach(7, [12]) != reach(7, [1, 2])
+    first, second = (build(text, PASSAGES, [], count=count, budget=4000, boundary=same) for text in ("Why?", "How?"))
+    assert first.messages[0] == second.messages[0]  # the rules begin every prompt alike
+
+
+@pytest.mark.parametrize(
+    ("reasons", "setting", "drawn"),
+    [(True, None, (0.6, 0.95)), (False, None, (0.3, 1.0)), (False, 0.0, (0.0, 1.0)), (True, 0.9, (0.9, 0.95))],
+)
+def test_words_are_drawn_as_suits_the_kind_of_model_unless_a_setting_says_otherwise(reasons, setting, drawn):
+    assert sampling(ScriptedModel([], reasons=reasons), setting) == drawn
 
 
 def test_rules_follow_the_language_of_the_question():

@@ -3,7 +3,6 @@
 import json
 import random
 import re
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -29,11 +28,12 @@ TAUGHT = {
 
 @pytest.fixture
 def alike(monkeypatch, settings):
-    """Every run is the same run: delimiters come from a seed (learning them is a matter of what is drawn), sums are
-    made by one thread in one order, and a busy machine may take its time. Gives the draw of a delimiter."""
+    """Every run is the same run: delimiters come from a seed (learning them is a matter of what is drawn), the
+    likeliest word is taken, sums are made by one thread in one order, and a busy machine may take its time. Gives the
+    draw of a delimiter."""
     draw = random.Random(5)
-    monkeypatch.setattr(prompting, "secrets", SimpleNamespace(token_hex=lambda size: draw.randbytes(size).hex()))
-    settings.ANSWER_DEADLINE_SECONDS = 600
+    monkeypatch.setattr(prompting, "boundary", lambda reach: draw.randbytes(8).hex())
+    settings.ANSWER_DEADLINE_SECONDS, settings.TEMPERATURE = 600, 0.0
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield lambda: draw.randbytes(8).hex()

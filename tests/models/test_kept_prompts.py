@@ -1,0 +1,54 @@
+"""What a conversation's prompts have in common is read once through the whole product, and never for another person."""
+
+from __future__ import annotations
+
+import pytest
+
+from assistant.chat import answering
+from inference import loading
+from inference.engines.batching import BatchingEngine
+from inference.engines.running import BatchOptions
+from tests.chat.conftest import company  # noqa: F401 - a fixture
+from tests.chat.library import asked
+from tests.chat.test_answering import with_engine
+from tests.inference.models.conftest import qwen2_folder, with_room  # noqa: F401 - a fixture
+
+QUESTIONS = (
+    "What is the meal allowance in Germany?",
+    "How many days of annual leave are there?",
+    "What is the meal allowance in France?",
+)
+
+
+@pytest.fixture
+def engine(qwen2_folder, tmp_path):  # noqa: F811
+    loaded = loading.load(with_room(qwen2_folder, tmp_path / "roomy"), device="cpu")
+    engine = BatchingEngine(loaded, BatchOptions(rows=2, cache_bytes=2**28, prefix_bytes=2**27))
+    yield engine
+    engine.close()
+
+
+@pytest.mark.usefixtures("company")
+def test_rules_and_earlier_turns_are_read_once_for_each_person(people, engine, monkeypatch, settings):
+    monkeypatch.setattr(answering, "ANSWER_TOKENS", 12)
+    settings.ANSWER_DEADLINE_SECONDS = 600
+    found = []
+    find = engine._batch._prefixes.find
+
+    def counting(key, ids):
+        found.append(0 if (kept := find(key, ids)) is None else kept[1])
+        return find(key, ids)
+
+    monkeypatch.setattr(engine._batch._prefixes, "find", counting)
+    conversation = None
+    for question in QUESTIONS:
+        answer = asked(
+            people.employee, question, tools=with_engine(engine), conversation_id=conversation, collections=["handbook"]
+        )
+        assert not answer.evidence.get("fallback")
+        conversation = answer.conversation_id
+    assert found[0] == 0
+    assert found[1] >= 100  # the rules, whose delimiters stay
+    assert found[2] > found[1] + 20  # and the first question with its answer
+    asked(people.curator, QUESTIONS[0], tools=with_engine(engine), collections=["handbook"])
+    assert found[3] == 0  # the same words, read anew
