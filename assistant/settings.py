@@ -131,8 +131,7 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 DATABASE_URL = env_or_file("DATABASE_URL", f"sqlite:///{DATA_DIR / 'assistant.sqlite3'}")
-# A request has a thread of its own under ASGI: a connection kept for the next one would only be lost with the thread.
-# (What a thread closes is kept for the next one: `backends.idle`.)
+# What a request, a search or a task closes is kept for whoever asks next, on whichever thread: `backends.idle`.
 DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=0)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}  # a file: threads lock it as they do for real

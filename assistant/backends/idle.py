@@ -3,11 +3,11 @@
 Knows: how a connection was opened, and since when nobody uses it. Does not know: Django, which database it is, or what
 was done with a connection.
 
-Under ASGI every request has a thread of its own, and so a connection of its own. To open one costs more than the
-queries of a request: SQLite reads the whole schema first, and whoever closes the last one copies the write-ahead log
-into the database and deletes it; PostgreSQL starts a process, asks for the password, and begins with empty caches. A
-connection is lent to one user at a time, and taken back only when nothing is under way on it. None crosses a fork:
-SQLite forbids it, and two processes on one line to PostgreSQL would read each other's rows.
+Requests, searches and tasks run on threads that come and go, and each has a connection of its own. To open one costs
+more than the queries of a request: SQLite reads the whole schema first, and whoever closes the last one copies the
+write-ahead log into the database and deletes it; PostgreSQL starts a process, asks for the password, and begins with
+empty caches. A connection is lent to one user at a time, and taken back only when nothing is under way on it. None
+crosses a fork: SQLite forbids it, and two processes on one line to PostgreSQL would read each other's rows.
 """
 
 from __future__ import annotations
