@@ -27,6 +27,7 @@ from .forms import DocumentForm, GrantForm, MoveForm, RevealForm, VersionForm
 from .pages import acted, actor, form_page, off_the_loop, submitted
 
 PICTURE_WIDTH = 1200
+MOST_QUOTES = 20  # marked on one page
 
 
 @require_safe
@@ -57,17 +58,16 @@ def page(request: HttpRequest, document_id: UUID, number: int) -> HttpResponse:
     person = actor(request)
     row = policy.get_visible_document(person, document_id)
     view = services.page(actor=person, document=row, number=number, version=_number(request, "version"))
-    start, end = _span(request, view)
-    quotes = [view.text[start:end]] if end > start else []
-    drawn, not_drawn = _drawn(person, row, view, quotes)
+    spans = _spans(request, view)
+    drawn, not_drawn = _drawn(person, row, view, [view.text[start:end] for start, end in spans])
     context = {
         "document": row,
         "view": view,
         "picture": drawn,
         "not_drawn": not_drawn,
         "rectangles": _rectangles(drawn),
-        "text": (view.text[:start], view.text[start:end], view.text[end:]),
-        "marked": end > start,
+        "text": _parts(view.text, spans),
+        "marked": bool(spans),
         "version": "" if view.current else str(view.version),
         "reveal_form": RevealForm() if view.reveals else None,
     }
@@ -191,7 +191,7 @@ def delete(request: HttpRequest, document_id: UUID) -> HttpResponse:
         messages.success(
             request,
             gettext(
-                "“%(title)s” is deleted: %(versions)s versions, %(pages)s pages and %(chunks)s passages are erased."
+                "“%(title)s” is deleted. Erased with it: versions %(versions)s, pages %(pages)s, passages %(chunks)s."
             )
             % {"title": row.title, **{name: receipt.get(name, 0) for name in ("versions", "pages", "chunks")}},
         )
@@ -274,18 +274,39 @@ def _place(row: Document) -> str:
 
 
 def _number(request: HttpRequest, name: str) -> int | None:
-    value = request.GET.get(name, "")
+    return _whole(request.GET.get(name, ""))
+
+
+def _whole(value: str) -> int | None:
     return int(value) if value.isascii() and value.isdigit() and len(value) < 9 else None
 
 
-def _span(request: HttpRequest, view: services.PageView) -> tuple[int, int]:
-    """The marked stretch of the text as it is shown, (0, 0) when there is none. The address names places in the page's
-    own text, whatever of it is hidden."""
-    start, end = _number(request, "from"), _number(request, "to")
+def _spans(request: HttpRequest, view: services.PageView) -> list[tuple[int, int]]:
+    """The marked stretches of the text as it is shown, in order and apart. The address names places in the page's own
+    text, whatever of it is hidden; several quotations of one excerpt are several pairs of `from` and `to`."""
+    pairs = zip(request.GET.getlist("from")[:MOST_QUOTES], request.GET.getlist("to"), strict=False)
+    found: list[tuple[int, int]] = []
+    for start, end in sorted({_span(view, _whole(begins), _whole(ends)) for begins, ends in pairs}):
+        if end > start >= (found[-1][1] if found else 0):
+            found.append((start, end))
+    return found
+
+
+def _span(view: services.PageView, start: int | None, end: int | None) -> tuple[int, int]:
+    """(0, 0) when there is no such place."""
     if start is None or end is None or not 0 <= start < end:
         return 0, 0
     start, end = view.shown.here(start), view.shown.here(end, end=True)
     return (start, end) if end <= len(view.text) else (0, 0)
+
+
+def _parts(text: str, spans: list[tuple[int, int]]) -> list[tuple[str, bool]]:
+    """The text cut at the spans: (words, whether they are marked)."""
+    parts, done = [], 0
+    for start, end in spans:
+        parts += [(text[done:start], False), (text[start:end], True)]
+        done = end
+    return [*parts, (text[done:], False)]
 
 
 def _drawn(

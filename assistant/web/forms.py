@@ -199,6 +199,8 @@ class GrantForm(Form):
         kind, who = cleaned.get("kind"), (cleaned.get("who") or "").strip()
         if kind in {"team", "user"} and not who:
             self.add_error("who", _("Say which team or person."))
+        if kind == "everyone" and who:
+            self.add_error("who", _("“Everyone” is chosen: choose a team or a person, or leave this empty."))
         cleaned["principal"] = "everyone" if kind == "everyone" else f"{kind}:{who}"
         return cleaned
 

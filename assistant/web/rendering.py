@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, Protocol, TypeVar
 
 Kind = Literal["p", "ul", "ol"]
+ROOM = 180
 
 _BULLET = re.compile(r"^\s*[-*•]\s+")
 _NUMBER = re.compile(r"^\s*(\d{1,3})[.)、]\s+")
@@ -100,6 +101,18 @@ class Marked(Protocol):
 
     @property
     def marker(self) -> int: ...
+    @property
+    def page(self) -> int: ...
+    @property
+    def quote(self) -> str: ...
+    @property
+    def paragraph(self) -> str: ...
+    @property
+    def char_start(self) -> int: ...
+    @property
+    def char_end(self) -> int: ...
+    @property
+    def verified(self) -> bool: ...
 
 
 Quote = TypeVar("Quote", bound=Marked)
@@ -121,7 +134,40 @@ def sources(citations: Iterable[Quote]) -> list[Source[Quote]]:
     return [found[marker] for marker in sorted(found)]
 
 
-def around(text: str, quote: str, room: int = 180) -> tuple[str, str, str]:
+@dataclass(slots=True)
+class Excerpt(Generic[Quote]):
+    """Words of a page around one quotation, or around several that stand near each other: (words, whether quoted)."""
+
+    quotes: list[Quote]
+    parts: list[tuple[str, bool]]
+
+
+def excerpts(source: Source[Quote]) -> list[Excerpt[Quote]]:
+    """The quotations of a source in the order of its text; what stands around two of them is shown once."""
+    found: list[Excerpt[Quote]] = []
+    for quote in sorted(source.quotes, key=lambda quote: (quote.page, quote.char_start)):
+        before, words, after = around(quote.paragraph, quote.quote)
+        between = _between(found[-1].quotes[-1], quote) if found else None
+        if between is None:
+            found.append(Excerpt([quote], [(before, False), (words, True), (after, False)]))
+        else:
+            found[-1].quotes.append(quote)
+            found[-1].parts[-1:] = [(between, False), (words, True), (after, False)]
+    return found
+
+
+def _between(first: Marked, second: Marked) -> str | None:
+    """The words between two quotations of a page when they are so near that their surroundings meet."""
+    distance = second.char_start - first.char_end
+    at = first.paragraph.find(first.quote)
+    alike = second.page == first.page and second.verified == first.verified  # that is said once below them
+    if not alike or at < 0 or not first.quote or not 0 <= distance <= 2 * _room(first.quote):
+        return None
+    rest = first.paragraph[at + len(first.quote) :]
+    return rest[:distance] if rest.startswith(second.quote, distance) else None
+
+
+def around(text: str, quote: str, room: int | None = None) -> tuple[str, str, str]:
     """(before, quote, after): the quote with at most about `room` characters of its paragraph on each side.
 
     ("", quote, "") when it does not stand there verbatim.
@@ -129,14 +175,18 @@ def around(text: str, quote: str, room: int = 180) -> tuple[str, str, str]:
     at = text.find(quote)
     if at < 0 or not quote:
         return "", quote or text, ""
-    if any("\u3400" <= character <= "\u9fff" for character in quote):  # says twice as much in as many
-        room //= 2
+    room = _room(quote) if room is None else room
     before, after = text[:at], text[at + len(quote) :]
     if len(before) > room:
         before = "… " + _from_word(before[-room:])
     if len(after) > room:
         after = _from_word(after[:room][::-1])[::-1] + " …"
     return before.lstrip(), quote, after.rstrip()
+
+
+def _room(quote: str) -> int:
+    """Characters around a quotation: half as many in Chinese, which says twice as much in them."""
+    return ROOM // 2 if any("\u3400" <= character <= "\u9fff" for character in quote) else ROOM
 
 
 def _from_word(text: str) -> str:

@@ -81,7 +81,8 @@ def test_evaluate_marks_answers_places_silence_and_leaks(company, tmp_path):
     assert (last["abstained"], last["denied_asked"], last["leaks"]) == (1.0, 1, 0)
     assert "q6" in out
     assert not Conversation.objects.exists()
-    assert AuditEvent.objects.filter(action="conversation.erased").exists()
+    erased = AuditEvent.objects.filter(action="conversation.erased").values_list("actor", "origin")
+    assert set(erased) == {("system", "command:evaluate")}
 
 
 def test_evaluate_finds_a_leak(company, people, tmp_path):

@@ -66,23 +66,35 @@ def test_answer_shows_text_markers_sources_and_marks_what_was_not_confirmed(as_p
     assert "Receipts are kept" in body  # the paragraph around the quotation
 
 
-def test_each_quotation_of_a_source_opens_its_page_at_its_own_sentence(as_person, people, answered):
-    second = "Receipts are kept for ten years."
-    citation = answered.citations.get()
-    citation.pk, citation.quote, citation.char_start = None, second, TEXT.index(second)
-    citation.char_end = citation.char_start + len(second)
+def quoted_too(answer, words):
+    """The answer's citation once more, of other words of the same page."""
+    citation = answer.citations.first()
+    citation.pk, citation.quote, citation.char_start = None, words, TEXT.index(words)
+    citation.char_end = citation.char_start + len(words)
     citation.ordinal = 1
     citation.save(force_insert=True)
+
+
+def opened(client, answer):
+    """The pages that its sources open, each with the words marked there, in order."""
+    body = client.get(f"/conversations/{answer.conversation_id}/").content.decode()
+    links = re.findall(r'href="([^"#]*)#quote">Open the page', body)
+    return [re.findall(r"<mark[^>]*>([^<]*)</mark>", client.get(unescape(link)).content.decode()) for link in links]
+
+
+def test_quotations_that_stand_together_are_shown_once_and_their_page_marks_each(as_person, people, answered):
+    second = "Receipts are kept for ten years."
+    quoted_too(answered, second)
     client = as_person(people.employee)
     body = client.get(f"/conversations/{answered.conversation_id}/").content.decode()
-    for quote in (QUOTE, second):
-        start = TEXT.index(quote)
-        link = re.search(
-            rf'href="([^"#]*from={start}&amp;to={start + len(quote)}&amp;[^"#]*)#quote">Open the page', body
-        )
-        assert link, quote
-        page = client.get(unescape(link.group(1))).content.decode()
-        assert f'<mark id="quote">{quote}</mark>' in page
+    assert f"<mark>{QUOTE}</mark> <mark>{second}</mark>" in body
+    assert body.count("<blockquote") == 1
+    assert opened(client, answered) == [[QUOTE, second]]
+
+
+def test_quotations_of_two_paragraphs_each_open_the_page_at_their_own_sentence(as_person, people, answered):
+    quoted_too(answered, "Ask the travel desk.")
+    assert opened(as_person(people.employee), answered) == [[QUOTE], ["Ask the travel desk."]]
 
 
 def test_model_text_is_escaped(as_person, people, library):

@@ -123,6 +123,14 @@ def test_access_is_given_and_taken(as_person, people, library):
     assert not Grant.objects.filter(pk=grant.pk).exists()
 
 
+def test_a_name_beside_everyone_is_no_grant_to_everyone(as_person, people, library):
+    data = {"kind": "everyone", "who": "finance", "access": "reader"}
+    response = as_person(people.administrator).post("/library/board/access/", data)
+    assert response.status_code == 400
+    assert "choose a team or a person" in response.content.decode()
+    assert not Grant.objects.filter(scope__collection__slug="board", everyone=True).exists()
+
+
 def test_grant_to_somebody_unknown_is_told_at_the_form(as_person, people, library):
     data = {"kind": "user", "who": "nobody@company.example", "access": "reader"}
     response = as_person(people.administrator).post("/library/board/access/", data)
@@ -148,7 +156,20 @@ def test_document_page_marks_the_quotation_by_its_place(as_person, people, libra
     assert f'<mark id="quote">{QUOTE}</mark>' in body
 
 
-@pytest.mark.parametrize("query", ["?from=5&to=2", "?from=x&to=y", "?from=0&to=99999999", "?version=zz"])
+def test_document_page_marks_several_quotations_apart_and_stands_at_the_first(as_person, people, library):
+    second = "Ask the travel desk."
+    spans = [(TEXT.index(words), TEXT.index(words) + len(words)) for words in (second, QUOTE)]
+    spans.append((spans[1][0] + 4, spans[1][1] + 4))  # begins within another: left out
+    query = "&".join(f"from={start}&to={end}" for start, end in spans)
+    body = as_person(people.employee).get(f"/documents/{library.policy.pk}/pages/1/?{query}").content.decode()
+    assert body.count("<mark") == 2
+    assert body.index(f'<mark id="quote">{QUOTE}</mark>') < body.index(f"<mark>{second}</mark>")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?from=5&to=2", "?from=x&to=y", "?from=0&to=99999999", "?version=zz", "?from=5", "?" + "from=1&to=2&" * 99],
+)
 def test_nonsense_places_are_no_fault(as_person, people, library, query):
     assert as_person(people.employee).get(f"/documents/{library.policy.pk}/pages/1/{query}").status_code == 200
 

@@ -70,14 +70,78 @@ def test_long_paragraph_is_cut_at_words_around_the_quote():
     assert (before, quote, after) == ("… three ", "QUOTE", " four …")
 
 
-def test_quotations_of_one_marker_share_a_source_in_the_order_of_markers():
-    @dataclass(frozen=True)
-    class Quote:
-        marker: int
-        words: str
+@dataclass(frozen=True)
+class Quote:
+    """A quotation of a page's TEXT by its place, with `around` characters on each side."""
 
-    found = rendering.sources([Quote(2, "b"), Quote(1, "a"), Quote(2, "c")])
-    assert [(source.marker, [quote.words for quote in source.quotes]) for source in found] == [
+    text: str
+    char_start: int
+    char_end: int
+    marker: int = 1
+    page: int = 1
+    verified: bool = True
+    margin: int = 700
+
+    @property
+    def quote(self):
+        return self.text[self.char_start : self.char_end]
+
+    @property
+    def paragraph(self):
+        return self.text[max(0, self.char_start - self.margin) : self.char_end + self.margin]
+
+
+NEAR = "Before it. The first. Between them. The second. After it."
+
+
+def cited(text, quote, **facts):
+    start = text.index(quote)
+    return Quote(text, start, start + len(quote), **facts)
+
+
+def excerpts(*quotes):
+    return [excerpt.parts for excerpt in rendering.excerpts(rendering.Source(1, list(quotes)))]
+
+
+def test_what_stands_around_two_quotations_is_shown_once_in_the_order_of_the_text():
+    first, second = cited(NEAR, "The first."), cited(NEAR, "The second.")
+    (excerpt,) = rendering.excerpts(rendering.Source(1, [second, first]))
+    assert excerpt.quotes == [first, second]
+    assert excerpt.parts == [
+        ("Before it. ", False),
+        ("The first.", True),
+        (" Between them. ", False),
+        ("The second.", True),
+        (" After it.", False),
+    ]
+
+
+def test_neighbouring_quotations_join_and_nothing_of_them_is_lost():
+    text = "One. Two. Three."
+    parts = excerpts(*(cited(text, word) for word in ("One.", "Two.", "Three.")))[0]
+    assert "".join(words for words, _ in parts) == text
+    assert [words for words, quoted in parts if quoted] == ["One.", "Two.", "Three."]
+
+
+def test_quotations_far_apart_or_not_alike_stand_alone():
+    far = "The first." + " word" * 100 + " The second."
+    assert len(excerpts(cited(far, "The first."), cited(far, "The second."))) == 2
+    assert len(excerpts(cited(NEAR, "The first."), cited(NEAR, "The second.", page=2))) == 2
+    assert len(excerpts(cited(NEAR, "The first."), cited(NEAR, "The second.", verified=False))) == 2
+    assert len(excerpts(cited(NEAR, "The first.", margin=3), cited(NEAR, "The second."))) == 2  # not in what is known
+    assert len(excerpts(cited(NEAR, "The first. Between"), cited(NEAR, "Between them."))) == 2  # one over the other
+
+
+def test_words_that_are_hidden_between_quotations_leave_them_apart():
+    """Places count in the page's own text: where a mask changed its length, nothing is guessed."""
+    masked = NEAR.replace("Between them.", "[hidden].")
+    first, second = cited(masked, "The first."), cited(NEAR, "The second.")
+    assert [parts[1] for parts in excerpts(first, second)] == [("The first.", True), ("The second.", True)]
+
+
+def test_quotations_of_one_marker_share_a_source_in_the_order_of_markers():
+    found = rendering.sources([Quote("b", 0, 1, 2), Quote("a", 0, 1, 1), Quote("c", 0, 1, 2)])
+    assert [(source.marker, [quote.quote for quote in source.quotes]) for source in found] == [
         (1, ["a"]),
         (2, ["b", "c"]),
     ]

@@ -119,9 +119,9 @@ def not_answered(view: Any) -> tuple[str, str]:
 
 
 @register.simple_tag
-def around(text: str, quote: str) -> tuple[str, str, str]:
-    """(before, quote, after) of a quote in its paragraph."""
-    return rendering.around(text, quote)
+def excerpts(source: rendering.Source[Any]) -> list[rendering.Excerpt[Any]]:
+    """What a source card quotes, each stretch of a page once."""
+    return rendering.excerpts(source)
 
 
 @register.filter

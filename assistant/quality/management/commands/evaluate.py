@@ -50,7 +50,8 @@ class Command(BaseCommand):
 
         try:
             rows = evaluation.load(options["file"])[: options["limit"]]
-            report = evaluation.run(rows, say=say, on_row=tell)
+            with observability.context(actor="system", origin="command:evaluate"):
+                report = evaluation.run(rows, say=say, on_row=tell)
         except OSError as error:
             raise CommandError(f"{options['file']}: {error.strerror}") from error
         except AssistantError as error:
