@@ -51,6 +51,8 @@ def normalise(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
+        if value.isascii():
+            return value.replace("\0", "\ufffd")
         return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, int):
         if abs(value) > _LARGEST_INTEGER:

@@ -92,8 +92,8 @@ class Searcher:
         seq = self._replica.catch_up()
         clock.lap("catch_up")
         partitions = policy.readable_partitions(user, collections)
-        clock.lap("rights")
         rules = personal.rules(user)
+        clock.lap("rights")
         vector: NDArray[np.float32] = self._embedder.embed([text])[0]
         clock.lap("embed")
         # the order of one result is chosen among as many candidates as that of twenty
