@@ -46,6 +46,22 @@ def claim(queryset: models.QuerySet[Job], pk: Any, *, seconds: int, **changes: A
     return queryset.model._default_manager.filter(pk=pk).first() if taken else None
 
 
+def take(job: Leased, queryset: models.QuerySet[Any], *, seconds: int, **changes: Any) -> bool:
+    """Claim a job that was just read, and let `job` say so, with these `changes`. False if somebody holds it, it is not
+    in `queryset`, or it changed hands since it was read."""
+    now = timezone.now()
+    ours = {
+        "fence": job.fence + 1,
+        "attempt": job.attempt + 1,
+        "lease_until": now + timedelta(seconds=seconds),
+        **changes,
+    }
+    taken = queryset.filter(_free(now), pk=job.pk, fence=job.fence).update(**ours)
+    for name, value in ours.items() if taken else ():
+        setattr(job, name, value)
+    return bool(taken)
+
+
 def renew(job: Leased, *, seconds: int) -> None:
     """Extend the lease. Raises LeaseLost."""
     until = timezone.now() + timedelta(seconds=seconds)

@@ -65,6 +65,33 @@ def test_what_changes_with_the_claim_changes_for_the_one_who_got_it_only(job):
     assert job.status == AnswerStatus.PROCESSING
 
 
+def take(job, **changes):
+    return leases.take(job, Answer.objects.exclude(status=AnswerStatus.DONE), seconds=watch.LEASE_SECONDS, **changes)
+
+
+def test_of_two_who_read_a_job_one_takes_it(job):
+    ours, theirs = (Answer.objects.get(pk=job.pk) for _ in range(2))
+    assert take(ours, status=AnswerStatus.PROCESSING)
+    assert not take(theirs)
+    assert (ours.status, ours.attempt, ours.fence) == (AnswerStatus.PROCESSING, 1, 1)
+    assert (theirs.status, theirs.attempt, theirs.fence) == (AnswerStatus.QUEUED, 0, 0)
+    assert (may_write(ours), may_write(theirs)) == (True, False)
+    there = Answer.objects.get(pk=job.pk)
+    assert [getattr(there, name) for name in ("status", "attempt", "fence", "lease_until")] == [
+        getattr(ours, name) for name in ("status", "attempt", "fence", "lease_until")
+    ]
+
+
+def test_a_job_that_was_finished_or_changed_hands_since_it_was_read_is_not_taken(job, clock):
+    seen = Answer.objects.get(pk=job.pk)
+    assert claim(job) is not None
+    clock(watch.LEASE_SECONDS + 1)  # the other's lease is over, but it may have done something
+    assert not take(seen)
+    again = Answer.objects.get(pk=job.pk)
+    Answer.objects.filter(pk=job.pk).update(status=AnswerStatus.DONE, outcome="cancelled")
+    assert not take(again)
+
+
 def test_a_task_longer_than_its_lease_keeps_it_by_renewing(job, clock):
     first = claim(job)
     for _ in range(10):

@@ -98,6 +98,7 @@ class _Asked:
     """The question as it stands alone, what was found for it, and the answers before it."""
 
     question: str
+    partitions: tuple[int, ...]
     found: tuple[FoundPassage, ...]
     passages: tuple[Passage, ...]
     earlier: Sequence[Answer]
@@ -159,28 +160,25 @@ class _Work:
                 per_document=PER_DOCUMENT,
             )
         found = self._screened(report)
+        if not found or self._ticket.stop():
+            self._note_collections(report.partitions)
         if self._ticket.stop():
             return self._stopped(_Spoken(), Result(Outcome.CANCELLED))
         if not found and report.refused:
             return self._ended(Outcome.REFUSED, "personal_data")
         if not found:
             return self._ended(Outcome.NOT_FOUND, "no_match" if report.partitions else "nothing_readable")
-        if also := wording.also(standalone.question, found):
-            self._evidence["also"] = self._detail["also"] = also
         self._refused = report.refused
-        return self._spoken(_Asked(standalone.question, found, tuple(passage_of(item) for item in found), earlier))
+        passages = tuple(passage_of(item) for item in found)
+        return self._spoken(_Asked(standalone.question, report.partitions, found, passages, earlier))
 
     # --- stages ---
 
     def _screened(self, report: SearchReport) -> tuple[FoundPassage, ...]:
         """The passages that may be used; what was searched and found goes on record either way."""
         usable = [item for item in report.passages if item.chunk.suspicion < injection.THRESHOLD_QUARANTINE]
-        searched = Collection.objects.filter(scopes__in=report.partitions).distinct()
         self._reach = "" if self._boundary else prompting.reach(self._user.pk, report.partitions)
-        self._evidence = {
-            "collections": list(searched.values_list("slug", flat=True)),
-            "passages": len(report.passages),
-        }
+        self._evidence = {"passages": len(report.passages)}
         self._detail |= {
             "index_seq": report.index_seq,
             "partitions": len(report.partitions),
@@ -193,6 +191,10 @@ class _Work:
         if report.refused:
             self._detail["refused"] = report.refused
         return tuple(usable)
+
+    def _note_collections(self, partitions: tuple[int, ...]) -> None:
+        searched = Collection.objects.filter(scopes__in=partitions).distinct()
+        self._evidence["collections"] = list(searched.values_list("slug", flat=True))
 
     def _spoken(self, asked: _Asked) -> Result:
         """A language model begins to read while the evidence is read; it speaks only where there is evidence."""
@@ -215,11 +217,16 @@ class _Work:
             return self._say(engine, material, pieces)
 
     def _evidence_in(self, asked: _Asked) -> tuple[Evidence, ...]:
-        """The quotations that answer, best first; none when the documents do not say. Read once."""
+        """The quotations that answer, best first; none when the documents do not say. Read once.
+
+        What else is only for the record is looked up here too: a model is reading meanwhile."""
         if self._assessment is None:
             with self._clock.stage("evidence"):
-                words = wording.in_full_words(asked.question, asked.found)
+                words, also = wording.read(asked.question, asked.found)
                 self._assessment = self._tools.scorer.assess(words, asked.passages)
+            if also:
+                self._evidence["also"] = self._detail["also"] = also
+            self._note_collections(asked.partitions)
             self._detail["answerable"] = round(self._assessment.answerable, 4)
             self._detail["threshold"] = round(self._tools.threshold, 4)
         return self._assessment.evidence if self._assessment.answerable >= self._tools.threshold else ()

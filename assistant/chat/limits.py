@@ -15,7 +15,7 @@ from datetime import datetime, time, timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import F
+from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from assistant import errors
@@ -37,9 +37,10 @@ def check_room(actor: User) -> None:
     """Raises TooMany when the queue is full or the person holds half of it."""
     limit = settings.ANSWER_QUEUE_LIMIT
     unfinished = Answer.objects.exclude(status=AnswerStatus.DONE)
-    if unfinished.count() >= limit:
+    held = unfinished.aggregate(by_all=Count("pk"), by_one=Count("pk", filter=Q(owner=actor)))
+    if held["by_all"] >= limit:
         raise errors.TooMany("Many people are asking. Try again in a moment.", code="queue_full", retry_after=5)
-    if unfinished.filter(owner=actor).count() >= max(1, limit // 2):
+    if held["by_one"] >= max(1, limit // 2):
         raise errors.TooMany(
             "Wait until some of your own questions are answered.", code="too_many_questions", retry_after=5
         )
@@ -48,14 +49,17 @@ def check_room(actor: User) -> None:
 def count_question(actor: User) -> None:
     """Count a question of today. Under `serialise`, in the transaction that stores it. Raises TooMany."""
     today = timezone.localdate()
-    row, _ = DailyQuestions.objects.get_or_create(owner=actor, day=today)
-    if row.count >= settings.QUESTIONS_PER_DAY:
+    below = DailyQuestions.objects.filter(owner=actor, day=today, count__lt=settings.QUESTIONS_PER_DAY)
+    more = F("count") + 1
+    if below.update(count=more):
+        return
+    _, first = DailyQuestions.objects.get_or_create(owner=actor, day=today)
+    if not (first and below.update(count=more)):
         raise errors.TooMany(
             f"You have asked {settings.QUESTIONS_PER_DAY} questions today. Ask again tomorrow.",
             code="daily_quota",
             retry_after=_until_midnight(),
         )
-    DailyQuestions.objects.filter(pk=row.pk).update(count=F("count") + 1)
 
 
 def forget_days() -> int:

@@ -115,9 +115,13 @@ def ask(
                 return _duplicate(answer, earlier), False
             limits.check_room(actor)
             limits.count_question(actor)
-            answer.conversation = conversation or Conversation.objects.create(owner=actor, title=_title(text.text))
+            if conversation is None:
+                title, asked = _title(text.text), answer.created_at
+                conversation = Conversation.objects.create(owner=actor, title=title, updated_at=asked)
+            else:
+                Conversation.objects.filter(pk=conversation.pk).update(updated_at=answer.created_at)
+            answer.conversation = conversation
             answer.save(force_insert=True)
-            Conversation.objects.filter(pk=answer.conversation_id).update(updated_at=answer.created_at)
             transaction.on_commit(lambda: dispatch.send(answer.pk))
     except IntegrityError:  # the same key, committed by a parallel call
         if earlier := _earlier(actor, key, fingerprint):

@@ -19,6 +19,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -228,15 +229,15 @@ class _Reader:
         return _Glance({"status": answer.status, "position": place} if news else None, None)
 
     def _allows(self) -> bool:
-        actor = User.objects.filter(pk=self._actor_id).first()
-        if actor is None or not self._documents:
+        rows = Answer.objects.filter(owner=self._actor_id).select_related("owner").only("created_at", "owner")
+        answer = rows.filter(pk=self._answer_id).first()
+        if answer is None or not self._documents:
             return False
-        readable = policy.readable_documents(actor).filter(pk__in=self._documents)
-        return readable.count() == len(self._documents) and not self._written_under_other_rules()
+        readable = policy.readable_documents(answer.owner).filter(pk__in=self._documents)
+        return readable.count() == len(self._documents) and not self._written_under_other_rules(answer.created_at)
 
-    def _written_under_other_rules(self) -> bool:
+    def _written_under_other_rules(self, asked: datetime) -> bool:
         """Whether policies on personal data changed since: what lies in the stream may show too much. The finished row
         is shown by the rules of now."""
-        asked = Answer.objects.filter(pk=self._answer_id).values_list("created_at", flat=True).first()
         collections = Document.objects.filter(pk__in=self._documents).values("collection")
-        return asked is None or personal.changed_since(asked, collections)
+        return personal.changed_since(asked, collections)

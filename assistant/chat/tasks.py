@@ -8,6 +8,7 @@ from uuid import UUID
 import redis
 from celery import shared_task
 from django.db import transaction
+from django.db.models import QuerySet
 
 from assistant import leases, observability
 from assistant.accounts.models import User
@@ -33,7 +34,7 @@ def answer(answer_id: str) -> None:
 @shared_task(name="assistant.chat.tasks.sweep")
 def sweep() -> None:
     """Send again what nobody works on, end what failed too often or was stopped, erase what was deleted."""
-    waiting = leases.overdue(Answer.objects.exclude(status=AnswerStatus.DONE))
+    waiting = leases.overdue(_unfinished())
     for row in waiting.order_by("created_at")[:SWEEP_LIMIT]:
         if row.cancel_requested:
             _end(row, Outcome.CANCELLED, "stopped")
@@ -70,37 +71,30 @@ def work(answer_id: UUID, *, tools: answering.Tools | None = None) -> None:
 
     A person who has half of this worker's places waits for one of them; the next question goes out when it is free.
     """
-    owner = Answer.objects.filter(pk=answer_id).values_list("owner", flat=True).first()
-    if owner is None:
+    row = _unfinished().select_related("owner").filter(pk=answer_id).first()
+    if row is None:
         return
     free = False
     try:
-        with limits.seats.offered(owner) as free:
+        with limits.seats.offered(row.owner_id) as free:
             if free:
-                _work(answer_id, tools)
+                _work(row, tools)
     finally:
         if free:
-            _send_next(owner)
+            _send_next(row.owner_id)
 
 
 def _send_next(owner: int) -> None:
     """The oldest question of the person that nobody works on, if there is one: it found no place, or met a fault, and
     most faults pass. One that failed twice is the sweeper's, which takes its time."""
-    unfinished = Answer.objects.filter(owner=owner, attempt__lt=2).exclude(status=AnswerStatus.DONE)
-    waiting = leases.overdue(unfinished.filter(cancel_requested=False))
+    waiting = leases.overdue(_unfinished().filter(owner=owner, attempt__lt=2, cancel_requested=False))
     pk = waiting.order_by("created_at").values_list("pk", flat=True).first()
     if pk is not None:
         dispatch.send(pk)
 
 
-def _work(answer_id: UUID, tools: answering.Tools | None) -> None:
-    row = leases.claim(
-        Answer.objects.exclude(status=AnswerStatus.DONE),
-        answer_id,
-        seconds=LEASE_SECONDS,
-        status=AnswerStatus.PROCESSING,
-    )
-    if row is None:
+def _work(row: Answer, tools: answering.Tools | None) -> None:
+    if not leases.take(row, _unfinished(), seconds=LEASE_SECONDS, status=AnswerStatus.PROCESSING):
         return
     with _acting(row, "chat.answer"), watch.over(row) as ticket:
         try:
@@ -124,12 +118,16 @@ def _acting(row: Answer, task: str):  # type: ignore[no-untyped-def]
 
 def _end(row: Answer, outcome: Outcome, reason: str) -> None:
     """Finish an answer that no worker holds."""
-    claimed = leases.claim(Answer.objects.exclude(status=AnswerStatus.DONE), row.pk, seconds=LEASE_SECONDS)
-    if claimed is None:
+    detail = {"attempts": row.attempt}
+    if not leases.take(row, _unfinished(), seconds=LEASE_SECONDS):
         return
     with _acting(row, "chat.sweep"), transaction.atomic():
-        close(leases.hold(claimed), Result(outcome, reason, detail={"attempts": row.attempt}))
+        close(leases.hold(row), Result(outcome, reason, detail=detail))
     Publisher(row.pk).done(outcome)
+
+
+def _unfinished() -> QuerySet[Answer]:
+    return Answer.objects.exclude(status=AnswerStatus.DONE)
 
 
 def _send_again(row: Answer) -> None:

@@ -32,9 +32,10 @@ def in_full_words(question: str, found: Sequence[FoundPassage]) -> str:
     return _in_full(question, found)[0]
 
 
-def also(question: str, found: Sequence[FoundPassage]) -> list[spelling.Place]:
-    """Where the words stand that took the place of the question's own, to be told to who asked."""
-    return spelling.places(_in_full(question, found)[1], [(item.chunk, item.passage) for item in found])
+def read(question: str, found: Sequence[FoundPassage]) -> tuple[str, list[spelling.Place]]:
+    """`in_full_words`, and where the words stand that took the place of the question's own, to be told to who asked."""
+    words, instead = _in_full(question, found)
+    return words, spelling.places(instead, [(item.chunk, item.passage) for item in found])
 
 
 def _in_full(question: str, found: Sequence[FoundPassage]) -> tuple[str, list[str]]:

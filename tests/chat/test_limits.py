@@ -51,6 +51,19 @@ def test_the_days_quota_is_exact_under_a_hundred_parallel_questions(company, peo
     assert Answer.objects.count() == DailyQuestions.objects.get().count == 17
 
 
+def test_room_and_the_days_count_are_one_statement_each(company, people, settings, django_assert_num_queries):
+    settings.QUESTIONS_PER_DAY = 3
+    limits.count_question(people.employee)
+    with django_assert_num_queries(1):
+        limits.check_room(people.employee)
+    with django_assert_num_queries(1):
+        limits.count_question(people.employee)
+    limits.count_question(people.employee)
+    with pytest.raises(errors.TooMany):
+        limits.count_question(people.employee)
+    assert DailyQuestions.objects.get().count == 3
+
+
 def test_deleting_the_conversation_gives_nothing_back(company, people, settings):
     settings.QUESTIONS_PER_DAY = 1
     answer, _ = services.ask(actor=people.employee, question=GERMANY)

@@ -8,14 +8,17 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.db import connection, reset_queries
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from assistant.audit.models import AuditEvent
-from assistant.chat import dispatch, services, tasks
+from assistant.chat import answering, dispatch, services, tasks
 from assistant.chat.models import Answer, AnswerStatus, Outcome
 from assistant.transport import redis_client
 
@@ -44,6 +47,23 @@ def test_task_twice_answers_once(company, people):
     answer.refresh_from_db()
     assert (answer.outcome, answer.attempt) == (Outcome.ANSWERED, 1)
     assert AuditEvent.objects.filter(target_id=str(answer.pk)).count() == 2
+
+
+def test_a_worker_reads_twice_and_writes_once_before_it_searches(company, people):
+    """The row with its owner, its claim, and the turns before it: whatever is only for the record comes later."""
+    before = []
+
+    class Searcher:
+        def search(self, **_):
+            before.append([query["sql"].split()[0] for query in connection.queries])
+            raise ZeroDivisionError
+
+    answer = queued(people)
+    tools = replace(answering.tools(), searcher=Searcher())
+    reset_queries()
+    with CaptureQueriesContext(connection), pytest.raises(ZeroDivisionError):
+        tasks.work(answer.pk, tools=tools)
+    assert before == [["SELECT", "UPDATE", "SELECT"]]
 
 
 def test_task_of_an_answer_that_is_gone_ends_quietly(transactional_db):
