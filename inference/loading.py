@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from inference import quantization
+from inference import quantization, spreading
 from inference.errors import ModelCorrupt, ModelNotFound, OutOfMemory, QuantizationRefused
 from inference.quantization import Quantization
 
@@ -40,6 +40,11 @@ class LoadedModel:
     device: str
     context: int
     quality: Quality | None = None  # measured while loading, where the recipe has a gate
+
+    @property
+    def spread(self) -> bool:
+        """Whether the layers lie on several devices; `device` is the first's."""
+        return len({*spreading.layer_devices(self.model)}) > 1
 
     @property
     def bytes(self) -> int:
@@ -96,12 +101,13 @@ def load(
     folder: Path, *, quantize: Quantization = "none", device: str | None = None, adapter: Path | None = None
 ) -> LoadedModel:
     """Load a safetensors model folder (with a LoRA adapter on top, if given). Weights that are stored quantized are
-    loaded as they are; `quantize` may name their recipe, or none.
+    loaded as they are; `quantize` may name their recipe, or none. Without a `device`, a model that no card of several
+    holds is laid over all of them.
 
     Raises ModelNotFound, ModelCorrupt, OutOfMemory (before loading, when it cannot fit; or during),
     QuantizationRefused, ValueError.
     """
-    device = device or default_device()
+    wanted, device = device, device or default_device()
     quantization.check(quantize)
     if not (folder / "config.json").is_file():
         raise ModelNotFound(f"{folder} holds no config.json.", hint="Name a model folder.")
@@ -117,7 +123,13 @@ def load(
     if quantize == "int8":  # bitsandbytes says at every product that it converts its input
         logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     needed = needed_bytes(folder, quantize)
-    free = free_bytes(device)
+    room: dict[int, int] | None = None
+    if wanted is None and device.startswith("cuda"):
+        free_cards = spreading.cards()
+        room = spreading.room(needed, free_cards)
+        if not room and needed > free_cards[0]:
+            device = spreading.roomiest(free_cards)
+    free = sum(room.values()) if room else free_bytes(device)
     if needed > free:
         raise OutOfMemory(
             f"{folder.name} needs about {needed / 2**30:.1f} GiB as {quantize}; "
@@ -132,12 +144,14 @@ def load(
 
     options: dict[str, Any] = {
         "dtype": torch.bfloat16,
-        "device_map": {"": device},
+        "device_map": "balanced" if room else {"": device},
         "local_files_only": True,
         "use_safetensors": True,
         "trust_remote_code": False,
         "low_cpu_mem_usage": True,
     }
+    if room:
+        options["max_memory"] = room
     if not stored and (settings := quantization.configuration(quantize)) is not None:
         options["quantization_config"] = settings
     quality: Quality | None = None
@@ -152,7 +166,7 @@ def load(
             from inference import dynamic
 
             model, quality = dynamic.load(folder, tokenizer)
-        elif quantize in {"nf4", "int8"} and layerwise.suits(folder):
+        elif quantize in {"nf4", "int8"} and not room and layerwise.suits(folder):
             model = layerwise.load(folder, quantize, device)
         else:
             model = AutoModelForCausalLM.from_pretrained(folder, **options)
@@ -165,6 +179,8 @@ def load(
     if adapter is not None:
         model = _with_adapter(model, adapter)
     model.eval()
+    if room:
+        device = str(next(model.parameters()).device)
     context = int(getattr(model.config, "max_position_embeddings", 0) or 4096)
     return LoadedModel(model, tokenizer, folder.name, quantize, device, context, quality)
 

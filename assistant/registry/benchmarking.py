@@ -95,9 +95,9 @@ def _safetensors(manifest: Manifest, wanted: Wanted, told: Told) -> tuple[Engine
     began = time.perf_counter()
     with Peak(device) as peak:
         quantize = cast("Quantization", "none" if recipe == "auto" else recipe)
-        loaded = loading.load(folder, quantize=quantize, device=device)
+        loaded = loading.load(folder, quantize=quantize)
     seconds = round(time.perf_counter() - began, 2)
-    body: dict[str, Any] = {"name": manifest.name, "quantization": loaded.quantization, "device": device}
+    body: dict[str, Any] = {"name": manifest.name, "quantization": loaded.quantization, "device": loaded.device}
     body |= {"load_s": seconds, "bytes": loaded.bytes, "peak_bytes": peak.bytes, "disk_bytes": manifest.size}
     if loaded.quantization != "none" and (original := _original(manifest)):
         words = quantizing.words(wanted.text)[1]

@@ -124,10 +124,10 @@ def _suitable(original: Manifest, say: Say, step: jobs.Told) -> Manifest:
 
 def _recipes(original: Manifest) -> Iterator[Quantization]:
     """Those that fit, best first; unquantized last where it is not best."""
-    from inference import advice, loading
+    from inference import advice, loading, spreading
 
     folder, device = engines.store().folder(original.name), loading.default_device()
-    free = loading.free_bytes(device)
+    free = max(loading.free_bytes(device), spreading.together(device))
     last: Quantization = "none"
     for recipe in dict.fromkeys((*advice.order(device), last)):
         if loading.needed_bytes(folder, recipe) <= free:

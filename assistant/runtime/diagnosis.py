@@ -117,7 +117,7 @@ def _models() -> Iterator[Finding]:
 def _answering() -> Iterator[Finding]:
     """What answers (an activation wins over the settings), what is fastest for this machine by load, and for each
     installed model the recipe that suits it."""
-    from inference import advice, loading
+    from inference import advice, loading, spreading
     from inference.engines import llama
     from inference.errors import InferenceError
 
@@ -139,16 +139,17 @@ def _answering() -> Iterator[Finding]:
     manifests = [manifest for manifest in installed if manifest.kind == "safetensors"]
     if not manifests:
         return
-    free = loading.free_bytes(device)
+    one, all_cards = loading.free_bytes(device), spreading.together(device)
     for manifest in manifests:
         try:
             counts = loading.weight_counts(engines.store().folder(manifest.name))
         except InferenceError as error:
             yield Finding(f"models.recipe.{manifest.name}", "error", str(error), error.hint)
             continue
-        found = advice.advise(*counts, device=device, free=free)
+        found = advice.advise(*counts, device=device, free=max(one, all_cards))
+        place = device if found.needed <= one or one >= all_cards else "all cards together, part of the layers on each"
         level: Level = "good" if found.quantization else "warning"
-        yield Finding(f"models.recipe.{manifest.name}", level, f"{manifest.name} on {device}: {found.words}")
+        yield Finding(f"models.recipe.{manifest.name}", level, f"{manifest.name} on {place}: {found.words}")
 
 
 def _llama(name: str) -> Finding:

@@ -20,6 +20,7 @@ from inference.engines.rows import RowRunner, Runner
 from inference.engines.running import Batch, BatchOptions, Job, Piece, ended
 from inference.engines.transcript import Codec, HubCodec, Transcript
 from inference.errors import EngineUnavailable
+from inference.spreading import layer_devices
 
 if TYPE_CHECKING:
     from inference.loading import LoadedModel
@@ -29,11 +30,13 @@ _GRAPH_TOKENS = 2048  # room per row that a CUDA device reserves at once; longer
 _REMEMBERED = 1000  # callers whose last turn is remembered
 
 
-def options_for(device: str) -> BatchOptions:
-    """What suits the hardware, given the memory that is free once the model is loaded."""
+def options_for(loaded: LoadedModel) -> BatchOptions:
+    """What suits the hardware, given the memory that is free once the model is loaded; of several cards, the one with
+    the least for its share of the layers decides."""
     from inference.loading import free_bytes
 
-    free = free_bytes(device)
+    device, devices = loaded.device, layer_devices(loaded.model)
+    free = min(int(free_bytes(each) * len(devices) / devices.count(each)) for each in {*devices})
     if device.startswith("cuda"):
         return BatchOptions(128, 4096, int(free * 0.6), int(free * 0.1))
     return BatchOptions(16, 256, min(free // 4, 4 * 2**30), min(free // 16, 2**29))
@@ -47,7 +50,7 @@ def _runner(loaded: LoadedModel, options: BatchOptions) -> RowRunner:
 
         if direct.fits(loaded.model):
             return direct.DirectRunner(loaded)
-    if not loaded.device.startswith("cuda") or loaded.quantization == "int8":
+    if not loaded.device.startswith("cuda") or loaded.quantization == "int8" or loaded.spread:
         return RowRunner(loaded)
     from inference.engines.graphs import GraphRunner
 
@@ -61,7 +64,7 @@ class BatchingEngine:
     needs_prompt = True
 
     def __init__(self, loaded: LoadedModel, options: BatchOptions | None = None) -> None:
-        options = options or options_for(loaded.device)
+        options = options or options_for(loaded)
         self._begin(f"{loaded.name} ({loaded.quantization})", HubCodec(loaded), _runner(loaded, options), options)
 
     def _begin(self, model: str, codec: Codec, runner: Runner, options: BatchOptions) -> None:

@@ -10,9 +10,11 @@ were more positions, so keys and values are never repeated (transformers' sdpa r
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 from inference.errors import EngineUnavailable
+from inference.spreading import layer_devices
 
 if TYPE_CHECKING:
     import torch
@@ -116,8 +118,6 @@ class RowCache:
 
         What is there already is kept as room too, unless `limit` bytes would be passed.
         """
-        import torch
-
         have_rows, have_tokens = self.shape
         if rows <= have_rows and tokens <= have_tokens:
             return False
@@ -128,14 +128,24 @@ class RowCache:
             if wanted[0] * wanted[1] * self.token_bytes <= self.limit:
                 rows, tokens = wanted
                 break
-        new = torch.zeros(
-            (2, self._layers, rows, self._heads, tokens, self._size), dtype=self._dtype, device=self._device
-        )
-        if self.kv is not None:
-            old = self.kv[:, :, :rows, :, :tokens]
-            new[:, :, : old.shape[2], :, : old.shape[4]] = old
-        self.kv = new
+        self._allocate(rows, tokens)
         return True
+
+    def _allocate(self, rows: int, tokens: int) -> None:
+        self.kv = self._grown(self.kv, self._layers, rows, tokens, self._device)
+
+    def _grown(self, old: torch.Tensor | None, layers: int, rows: int, tokens: int, device: str) -> torch.Tensor:
+        import torch
+
+        new = torch.zeros((2, layers, rows, self._heads, tokens, self._size), dtype=self._dtype, device=device)
+        if old is not None:
+            kept = old[:, :, :rows, :, :tokens]
+            new[:, :, : kept.shape[2], :, : kept.shape[4]] = kept
+        return new
+
+    def _parts(self) -> list[torch.Tensor]:
+        """All keys and values, the layers in order; one tensor for each device."""
+        return [self._live()]
 
     def add(self) -> int:
         """The number of a new, empty row (room must be reserved)."""
@@ -146,10 +156,10 @@ class RowCache:
         if a == b:
             return
         used = max(self.lengths[a], self.lengths[b])
-        kv = self._live()
-        kept = kv[:, :, a, :, :used].clone()
-        kv[:, :, a, :, :used] = kv[:, :, b, :, :used]
-        kv[:, :, b, :, :used] = kept
+        for kv in self._parts():
+            kept = kv[:, :, a, :, :used].clone()
+            kv[:, :, a, :, :used] = kv[:, :, b, :, :used]
+            kv[:, :, b, :, :used] = kept
         self.lengths[a], self.lengths[b] = self.lengths[b], self.lengths[a]
 
     def drop_last(self) -> None:
@@ -158,11 +168,17 @@ class RowCache:
 
     def copy_out(self, row: int, tokens: int) -> torch.Tensor:
         """The first `tokens` tokens of a row, as memory of its own."""
-        return self._live()[:, :, row, :, :tokens].clone()
+        import torch
+
+        return torch.cat([kv[:, :, row, :, :tokens].to(self._device) for kv in self._parts()], 1)
 
     def copy_in(self, row: int, kept: torch.Tensor, tokens: int) -> bool:
         """Begin a row with the first `tokens` tokens of what `copy_out` gave; False: the row stays empty."""
-        self._live()[:, :, row, :, :tokens] = kept[..., :tokens, :]
+        first = 0
+        for kv in self._parts():
+            last = first + kv.shape[1]
+            kv[:, :, row, :, :tokens] = kept[:, first:last, :, :tokens]
+            first = last
         self.lengths[row] = tokens
         return True
 
@@ -170,18 +186,60 @@ class RowCache:
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Called by every attention layer: write the step's keys and values, give back the rows' whole length."""
-        kv = self._live()
+        kv, layer = self._part(layer)
         assert self.positions is not None
         assert self.index is not None
-        kv[0, layer][self.index, :, self.positions] = keys.transpose(1, 2)
-        kv[1, layer][self.index, :, self.positions] = values.transpose(1, 2)
+        index, positions = self.index.to(kv.device), self.positions.to(kv.device)
+        kv[0, layer][index, :, positions] = keys.transpose(1, 2)
+        kv[1, layer][index, :, positions] = values.transpose(1, 2)
         rows = slice(self.first, self.first + self.count)
         return kv[0, layer][rows, :, : self.span], kv[1, layer][rows, :, : self.span]
+
+    def _part(self, layer: int) -> tuple[torch.Tensor, int]:
+        """Where a layer's keys and values are, and its number there."""
+        return self._live(), layer
+
+    def clear(self) -> None:
+        self.kv = None
 
     def _live(self) -> torch.Tensor:
         if self.kv is None:
             raise EngineUnavailable("No row was reserved.")
         return self.kv
+
+
+class SpreadCache(RowCache):
+    """Rows of a model whose layers lie on several devices: keys and values lie with their layer. `kv` is unused."""
+
+    def __init__(self, model: Any, devices: list[str]) -> None:
+        """`devices`: of each layer, in order; the first is where whole rows are copied to."""
+        super().__init__(model, devices[0])
+        self._runs = [(device, len(list(run))) for device, run in groupby(devices)]
+        self._places = [(part, at) for part, (_, count) in enumerate(self._runs) for at in range(count)]
+        self._held: list[torch.Tensor] = []
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (self._held[0].shape[2], self._held[0].shape[4]) if self._held else (0, 0)
+
+    def clear(self) -> None:
+        self._held = []
+
+    def _allocate(self, rows: int, tokens: int) -> None:
+        old: list[torch.Tensor | None] = [*self._held] or [None] * len(self._runs)
+        self._held = [
+            self._grown(held, count, rows, tokens, device)
+            for held, (device, count) in zip(old, self._runs, strict=True)
+        ]
+
+    def _parts(self) -> list[torch.Tensor]:
+        if not self._held:
+            raise EngineUnavailable("No row was reserved.")
+        return self._held
+
+    def _part(self, layer: int) -> tuple[torch.Tensor, int]:
+        part, at = self._places[layer]
+        return self._parts()[part], at
 
 
 class Cache(Protocol):
@@ -224,7 +282,8 @@ class RowRunner:
         self.model = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.model.set_attn_implementation(ATTENTION)
         self.device = loaded.device
-        self.cache = RowCache(self.model, loaded.device)
+        devices = layer_devices(self.model)
+        self.cache = SpreadCache(self.model, devices) if len({*devices}) > 1 else RowCache(self.model, loaded.device)
         config = self.model.config
         self._groups = int(config.num_attention_heads) // int(config.num_key_value_heads)
         self._body = self.model.get_decoder()
@@ -232,7 +291,8 @@ class RowRunner:
 
     def close(self) -> None:
         """Let go of the model and the cache."""
-        self.model = self._body = self._head = self.cache.kv = None
+        self.cache.clear()
+        self.model = self._body = self._head = None
 
     def run(self, first: int, tokens: list[list[int]], want: list[int]) -> torch.Tensor:
         """Feed `tokens[i]` to row `first + i`; logits after each of the last `want[i]` tokens of each row, in order,
@@ -253,8 +313,8 @@ class RowRunner:
         for i, row in enumerate(tokens):
             cache.lengths[first + i] += len(row)
         which, at = torch.tensor(picked, dtype=torch.long, device=self.device).reshape(-1, 2).unbind(1)
-        logits: torch.Tensor = self._head(hidden[which, at])
-        return logits
+        logits: torch.Tensor = self._head(hidden[which.to(hidden.device), at.to(hidden.device)])
+        return logits.to(self.device)
 
     def hidden(
         self, first: int, ids: torch.Tensor, positions: torch.Tensor, index: torch.Tensor, span: int

@@ -5,7 +5,7 @@ import pytest
 from assistant.models import ActivationState
 from assistant.registry import activation
 from assistant.runtime.diagnosis import diagnose
-from inference import loading
+from inference import loading, spreading
 from inference.engines import llama
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
 from tests.models.conftest import store  # noqa: F401 - a fixture
@@ -43,6 +43,15 @@ def test_on_a_card_the_guide_is_the_unquantized_model(monkeypatch):
     monkeypatch.setattr(loading, "default_device", lambda: "cuda:0")
     found = models()["models.load"]
     assert (found.level, found.hint, "unquantized" in found.words) == ("good", "", True)
+
+
+def test_a_model_for_several_cards_is_told_so(store, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(loading, "default_device", lambda: "cuda:0")
+    monkeypatch.setattr(loading, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(spreading, "cards", lambda: {0: 2**34, 1: 2**34})
+    assert "on all cards together" in models()["models.recipe.tiny"].words
+    monkeypatch.setattr(loading, "free_bytes", lambda device: 2**34)
+    assert "on cuda:0" in models()["models.recipe.tiny"].words
 
 
 def test_an_activation_wins_over_the_settings_and_its_problem_is_told(store, settings):  # noqa: F811
