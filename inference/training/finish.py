@@ -25,6 +25,7 @@ from inference.reading.calibration import WEIGHED, Calibration
 from inference.reading.features import ANSWER_FEATURES
 from inference.reading.network import FAR
 from inference.reading.reader import quantize, sha256
+from inference.training.bars import section
 from inference.training.cosines import sample, top_cosines
 from inference.training.evidence import fold_of
 from inference.training.logistic import calibrated
@@ -246,6 +247,8 @@ def card(facts: dict[str, Any]) -> str:
         "",
         "policyqa's questions are generic (one question fits many passages of a policy): its *search* columns mean",
         "little. covidqa's answers are long spans of papers.",
+        "",
+        *section(facts["results"]),
         "",
         "What was tried to raise the adversarial AUC, and why it was not shipped: `inference/training/TRIED.md`.",
         "",
