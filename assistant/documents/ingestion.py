@@ -105,21 +105,20 @@ def ingest(version_id: int) -> Outcome | None:
     A surprise is raised, the lease given back; the sweeper sends the job again while attempts are left.
     """
     waiting = DocumentVersion.objects.filter(status__in=[Status.QUEUED, Status.PROCESSING])
-    version = leases.claim(waiting, version_id, seconds=LEASE_SECONDS)
+    begun = {"status": Status.PROCESSING, "stage": STAGES[0], "progress": 0.0, "pages_done": 0, "pages_total": None}
+    version = leases.claim(waiting, version_id, seconds=LEASE_SECONDS, **begun)
     if version is None:
         return None
     try:
         if version.attempt > MAX_ATTEMPTS:
             return _fail(version, Failed("attempts_exhausted", f"Reading failed {MAX_ATTEMPTS} times. {_RETRY}"))
-        DocumentVersion.objects.filter(pk=version.pk, fence=version.fence).update(
-            status=Status.PROCESSING, stage=STAGES[0], progress=0.0, pages_done=0, pages_total=None
-        )
         return _run(version)
     except leases.LeaseLost:
         logger.info("job %s is no longer ours", version_id)
         return None
-    finally:
+    except BaseException:
         _give_back(version)
+        raise
 
 
 def _run(version: DocumentVersion) -> Outcome:

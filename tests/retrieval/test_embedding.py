@@ -68,13 +68,13 @@ def test_a_failing_batch_fails_the_call_and_not_the_next(monkeypatch):
     assert shared.embed(MANY).shape == (len(MANY), 384)
 
 
-def _cheapest(lengths):
+def _cheapest(lengths, most):
     """The least cost of any way to part these lengths, by trying all of them."""
     best = None
     for cuts in range(2 ** (len(lengths) - 1)):
         ends = [at + 1 for at in range(len(lengths) - 1) if cuts >> at & 1] + [len(lengths)]
         parts = list(zip([0, *ends[:-1]], ends, strict=True))
-        if all(end - start == 1 or _size(lengths, start, end) <= embedding.BATCH_TOKENS for start, end in parts):
+        if all(end - start == 1 or _size(lengths, start, end) <= most for start, end in parts):
             cost = sum(_size(lengths, *part) + embedding.CALL_TOKENS for part in parts)
             best = cost if best is None else min(best, cost)
     return best
@@ -84,14 +84,36 @@ def _size(lengths, start, end):
     return (end - start) * max(lengths[start:end])
 
 
+@pytest.mark.parametrize("most", [embedding.BATCH_TOKENS, embedding.LEAST_TOKENS])
 @pytest.mark.parametrize("seed", range(8))
-def test_batches_are_the_cheapest_there_are(seed):
+def test_batches_are_the_cheapest_there_are(seed, most):
     draw = np.random.default_rng(seed)
     lengths = np.sort(draw.integers(2, (40, 256, 700, 1500)[seed % 4], size=10))
-    found = embedding.batches(lengths)
+    found = embedding.batches(lengths, most)
     assert [row for start, end in found for row in range(start, end)] == list(range(10))  # every text once, in order
-    assert all(end - start == 1 or _size(lengths, start, end) <= embedding.BATCH_TOKENS for start, end in found)
-    assert sum(_size(lengths, *part) + embedding.CALL_TOKENS for part in found) == _cheapest(lengths)
+    assert all(end - start == 1 or _size(lengths, start, end) <= most for start, end in found)
+    assert sum(_size(lengths, *part) + embedding.CALL_TOKENS for part in found) == _cheapest(lengths, most)
+
+
+@pytest.mark.parametrize("streams", [2, 3, 8])
+@pytest.mark.parametrize("texts", [5, 16, 32, 128])
+def test_streams_end_together(texts, streams):
+    def last(most):
+        sizes = sorted((_size(lengths, *part) for part in embedding.batches(lengths, most)), reverse=True)
+        ends = [0] * streams
+        for size in sizes:  # each to the stream that is free first
+            ends[ends.index(min(ends))] += size + embedding.CALL_TOKENS
+        return max(ends)
+
+    lengths = np.sort(np.random.default_rng(texts).integers(20, 256, size=texts))
+    most = embedding.even(int(lengths.sum()), streams)
+    assert embedding.LEAST_TOKENS <= most <= embedding.BATCH_TOKENS
+    assert last(most) <= last(embedding.BATCH_TOKENS)
+    assert last(most) <= 1.35 * lengths.sum() / streams + embedding.LEAST_TOKENS
+
+
+def test_one_stream_gets_the_largest_batches():
+    assert embedding.even(1100, 1) == embedding.BATCH_TOKENS
 
 
 def test_no_batch_of_nothing():
@@ -125,7 +147,7 @@ def test_a_missing_package_is_a_typed_error(monkeypatch):
 
 
 def test_torch_takes_over_where_openvino_does_not_load(monkeypatch):
-    def broken(folder, threads):
+    def broken(folder, threads, streams):
         raise ImportError("no openvino here")
 
     monkeypatch.setattr(embedding, "_openvino_run", broken)
