@@ -40,15 +40,16 @@ def short_transaction(*, milliseconds: int, durable: bool = False) -> Iterator[s
 
 @contextmanager
 def _busy_timeout(milliseconds: int) -> Iterator[None]:
-    connection.ensure_connection()
-    with connection.wrap_database_errors:  # asked of SQLite itself: it looks into no file for this
-        (before,) = connection.connection.execute("PRAGMA busy_timeout").fetchone()
-        connection.connection.execute(f"PRAGMA busy_timeout = {int(milliseconds)}")
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        before = cursor.fetchone()[0]
+        cursor.execute(f"PRAGMA busy_timeout = {int(milliseconds)}")
     try:
         yield
     finally:
         if connection.connection is not None:
-            connection.connection.execute(f"PRAGMA busy_timeout = {before}")
+            with connection.cursor() as cursor:
+                cursor.execute(f"PRAGMA busy_timeout = {before}")
 
 
 @contextmanager
