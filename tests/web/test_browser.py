@@ -288,6 +288,13 @@ def test_dropped_file_is_sent_and_appears_in_the_list(open_as, people, library, 
     assert window.complaints == []
 
 
+@pytest.mark.parametrize("path", ["/", "/people/", "/audit/"])
+def test_the_present_page_is_in_sight_among_the_pages_on_a_narrow_screen(open_as, people, path):
+    page = open_as(people.administrator, width=320).go(path)
+    current = page.locator(".nav-pages [aria-current]")
+    expect(current).to_be_in_viewport(ratio=1)
+
+
 def test_file_that_cannot_be_read_says_why_where_it_was_sent(open_as, people, library, tmp_path):
     file = tmp_path / "Locked.txt"
     file.write_text("Park behind the house.", encoding="utf-8")

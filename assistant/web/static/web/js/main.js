@@ -11,6 +11,14 @@ import "./upload-drop.js";
 
 document.documentElement.classList.add("scripted");
 
+// Where the pages do not fit beside each other, the present one is in sight.
+const here = document.querySelector(".nav-pages [aria-current]");
+if (here) {
+  const pages = here.closest("nav");
+  const [outer, inner] = [pages.getBoundingClientRect(), here.getBoundingClientRect()];
+  pages.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
+}
+
 // A menu closes when the pointer or Escape leaves it.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
