@@ -1,29 +1,33 @@
 """Outlook messages (MSG) to pages: headers, body, attachments as further pages.
 
 Reads the property streams of [MS-OXMSG] with olefile. A message inside a message is read too, as deep as the
-limits allow; compressed RTF bodies are used when there is no plain and no HTML body.
+limits allow; a compressed RTF body ([MS-OXRTFCP]) is used when there is no plain and no HTML body.
 """
 
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import olefile
 
 from retrieval.errors import CorruptDocument, LimitExceeded
-from retrieval.parsing import clean
+from retrieval.parsing import clean, compressed_rtf
 from retrieval.parsing.attachments import append_attachment
 from retrieval.parsing.base import Context, Source
 from retrieval.parsing.decoding import decode
 from retrieval.parsing.html import html_text
 from retrieval.parsing.mail import write_body
 from retrieval.parsing.pages import PageWriter
+from retrieval.parsing.rtf import write_rtf
 from retrieval.schema import ParsedDocument
 
+_RTF = "1009"
 _SUBJECT, _BODY, _HTML, _SENDER, _SENDER_ADDRESS, _SENDER_SMTP = "0037", "1000", "1013", "0C1A", "0C1F", "5D01"
 _TO, _CC, _LONG_NAME, _SHORT_NAME, _DATA = "0E04", "0E03", "3707", "3704", "3701"
-_SENT, _DELIVERED = 0x0039, 0x0E06
+_SENT, _DELIVERED, _CODE_PAGE = 0x0039, 0x0E06, 0x3FFD
+_CODE_PAGES = {65001: "utf-8", 20127: "ascii", 28591: "latin-1", 936: "gb18030", 950: "big5hkscs"}
 _ATTACHMENT = "__attach_version1.0_"
 
 
@@ -59,7 +63,10 @@ class _Storage:
             if value:
                 writer.add("paragraph", f"{name}: {value}")
         html = self._bytes(_HTML + "0102")
-        write_body(writer, self._text(_BODY), html_text(html) if html else self._text(_HTML))
+        plain, html_body = self._text(_BODY), html_text(html) if html else self._text(_HTML)
+        if not plain.strip() and not html_body.strip() and (packed := self._bytes(_RTF + "0102")):
+            write_rtf(writer, compressed_rtf.unpacked(packed, context.limits.archive_bytes))
+        write_body(writer, plain, html_body)
         self._attachments(writer, context)
         return subject or None
 
@@ -92,11 +99,20 @@ class _Storage:
         wide = self._bytes(tag + "001F")
         if wide:
             return wide.decode("utf-16-le", "replace").rstrip("\x00")
-        narrow = self._bytes(tag + "001E")
-        return decode(narrow).text.rstrip("\x00") if narrow else ""
+        narrow = self._bytes(tag + "001E").rstrip(b"\x00")
+        if not narrow:
+            return ""
+        with suppress(LookupError, UnicodeDecodeError):
+            return narrow.decode(self._code_page())
+        return decode(narrow).text
 
-    def _bytes(self, name: str) -> bytes:
-        path = [*self._path, f"__substg1.0_{name}"]
+    def _code_page(self) -> str:
+        """The encoding of narrow text, as the outermost message says; "" when it does not."""
+        number = int.from_bytes(_Storage(self._ole, [])._fixed(_CODE_PAGE, 0x0003)[:4], "little")
+        return _CODE_PAGES.get(number, f"cp{number}" if number else "")
+
+    def _bytes(self, tag: str, name: str = "") -> bytes:
+        path = [*self._path, name or f"__substg1.0_{tag}"]
         try:
             if not self._ole.exists(path):
                 return b""
@@ -105,19 +121,18 @@ class _Storage:
             raise CorruptDocument(f"a property of the message is damaged: {exc}"[:300]) from exc
 
     def _date(self) -> str:
-        """When it was sent, from the fixed-length properties ([MS-OXMSG] 2.4.2.1); an empty string if unknown."""
-        path = [*self._path, "__properties_version1.0"]
-        if not self._ole.exists(path):
+        """When it was sent; an empty string if unknown."""
+        ticks = int.from_bytes(self._fixed(_SENT, 0x0040) or self._fixed(_DELIVERED, 0x0040), "little")
+        try:
+            moment = datetime(1601, 1, 1, tzinfo=UTC) + timedelta(microseconds=ticks // 10)
+        except OverflowError:
             return ""
-        stream = self._ole.openstream(path).read()
-        start = 32 if not self._path else 24
-        for offset in range(start, len(stream) - 15, 16):
-            tag = int.from_bytes(stream[offset : offset + 4], "little")
-            if tag >> 16 in (_SENT, _DELIVERED) and tag & 0xFFFF == 0x0040:
-                ticks = int.from_bytes(stream[offset + 8 : offset + 16], "little")
-                try:
-                    moment = datetime(1601, 1, 1, tzinfo=UTC) + timedelta(microseconds=ticks // 10)
-                except OverflowError:
-                    return ""
-                return moment.strftime("%Y-%m-%d %H:%M UTC")
-        return ""
+        return moment.strftime("%Y-%m-%d %H:%M UTC") if ticks else ""
+
+    def _fixed(self, number: int, kind: int) -> bytes:
+        """The eight bytes of a fixed-length property of a message ([MS-OXMSG] 2.4.2.1); none when it has none."""
+        stream = self._bytes("", name="__properties_version1.0")
+        for offset in range(24 if self._path else 32, len(stream) - 15, 16):
+            if stream[offset : offset + 4] == kind.to_bytes(2, "little") + number.to_bytes(2, "little"):
+                return stream[offset + 8 : offset + 16]
+        return b""

@@ -97,7 +97,7 @@ class PageWriter:
         base = len(self._pages)
         for page in document.pages:
             self._count(len(page.text))
-            place = f"{label} · {page.label}" if page.label else label
+            place = f"{label} · {page.label}" if page.label and page.label != label else label
             number = base + page.number
             self._pages.append(ParsedPage(number, page.text, page.blocks, place[:200], page.ocr, page.layout))
         self._hidden.extend(HiddenText(base + entry.page, entry.text, entry.reason) for entry in document.hidden_text)

@@ -63,6 +63,11 @@ def parse(source: Source, context: Context) -> ParsedDocument:
     return reader.writer.document(source.media_type, title[1].decode("cp1252", "replace") if title else None)
 
 
+def write_rtf(writer: PageWriter, data: bytes) -> None:
+    """The paragraphs and table rows of a text that is part of another document."""
+    _Reader(writer, data).read()
+
+
 class _Reader:
     """Carries the group stack through the token stream."""
 

@@ -7,6 +7,7 @@ import struct
 import zipfile
 from email.message import EmailMessage
 from functools import lru_cache
+from typing import Any
 
 import docx
 import openpyxl
@@ -151,40 +152,52 @@ def picture() -> bytes:
     return buffer.getvalue()
 
 
-def compound(streams: dict[str, bytes]) -> bytes:
-    """A minimal compound file ([MS-CFB], version 3): every stream padded to 4096 bytes, so without a mini stream."""
+Tree = dict[str, Any]  # name -> bytes of a stream, or the tree of a storage
+
+
+def compound(streams: Tree) -> bytes:
+    """A minimal compound file ([MS-CFB], version 3): storages are dictionaries, and every stream is padded to 4096
+    bytes, so without a mini stream."""
     sectors: list[bytes] = []
     fat: list[int] = []
-    entries = [struct.pack(_ENTRY, _wide("Root Entry"), 22, 5, 1, _NONE, _NONE, 1, b"", 0, 0, 0, _END, 0)]
-    names = sorted(streams, key=lambda name: (len(name), name.upper()))
-    for index, name in enumerate(names):
-        data = streams[name]
-        size = max(4096, len(data))
-        data = data.ljust((size + 511) // 512 * 512, b"\0")
+    entries: list[list[object]] = [[_wide("Root Entry"), 22, 5, 1, _NONE, _NONE, _NONE, b"", 0, 0, 0, _END, 0]]
+
+    def store(data: bytes) -> int:
         first = len(sectors)
         for offset in range(0, len(data), 512):
-            sectors.append(data[offset : offset + 512])
+            sectors.append(data[offset : offset + 512].ljust(512, b"\0"))
             fat.append(len(sectors))
         fat[-1] = _END
-        right = index + 2 if index + 1 < len(names) else _NONE
-        width = len(name.encode("utf-16-le")) + 2
-        entries.append(struct.pack(_ENTRY, _wide(name), width, 2, 1, _NONE, right, _NONE, b"", 0, 0, 0, first, size))
-    while len(entries) % 4:
-        entries.append(struct.pack(_ENTRY, b"", 0, 0, 0, _NONE, _NONE, _NONE, b"", 0, 0, 0, 0, 0))
-    directory = len(sectors)
-    blob = b"".join(entries)
-    for offset in range(0, len(blob), 512):
-        sectors.append(blob[offset : offset + 512])
-        fat.append(len(sectors))
-    fat[-1] = _END
-    table = len(sectors)
-    fat.append(0xFFFFFFFD)
-    sectors.append(struct.pack("<128I", *fat, *[_NONE] * (128 - len(fat))))
+        return first
+
+    def enter(owner: int, members: Tree) -> None:
+        before, field = owner, 6  # the first hangs on its owner's child, each other on the right of the one before
+        for name in sorted(members, key=lambda name: (len(name), name.upper())):
+            content, place = members[name], len(entries)
+            entries[before][field] = place
+            before, field = place, 5
+            entry: list[object] = [_wide(name), len(_wide(name)) + 2, 1, 1, _NONE, _NONE, _NONE, b"", 0, 0, 0, 0, 0]
+            entries.append(entry)
+            if isinstance(content, bytes):
+                size = max(4096, len(content))
+                entry[2], entry[11], entry[12] = 2, store(content.ljust(size, b"\0")), size
+            else:
+                enter(place, content)
+
+    enter(0, streams)
+    blob = b"".join(struct.pack(_ENTRY, *entry) for entry in entries)
+    while len(blob) % 512:
+        blob += struct.pack(_ENTRY, b"", 0, 0, 0, _NONE, _NONE, _NONE, b"", 0, 0, 0, 0, 0)
+    directory, table = store(blob), len(sectors)
+    tables = -(-(table + 1) // 127)  # each holds 128 numbers, those of the tables themselves too
+    fat += [0xFFFFFFFD] * tables
+    rows = struct.pack(f"<{128 * tables}I", *fat, *[_NONE] * (128 * tables - len(fat)))
     header = struct.pack(
-        "<8s16sHHHHH6sIIIIIIIII", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", 0x3E, 3, 0xFFFE, 9, 6, b"", 0, 1, directory,
-        0, 4096, _END, 0, _END, 0,
+        "<8s16sHHHHH6sIIIIIIIII", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", 0x3E, 3, 0xFFFE, 9, 6, b"", 0, tables,
+        directory, 0, 4096, _END, 0, _END, 0,
     )  # fmt: skip
-    return header + struct.pack("<109I", table, *[_NONE] * 108) + b"".join(sectors)
+    places = struct.pack("<109I", *range(table, table + tables), *[_NONE] * (109 - tables))
+    return header + places + b"".join(sectors) + rows
 
 
 _NONE, _END = 0xFFFFFFFF, 0xFFFFFFFE
@@ -223,14 +236,35 @@ def old_powerpoint() -> bytes:
     return compound({"PowerPoint Document": document + slide, "Current User": b"\0"})
 
 
+def properties(*values: tuple[int, int, int], embedded: bool = False) -> bytes:
+    """The fixed-length properties of a message ([MS-OXMSG] 2.4.1.1): (number, type, value)."""
+    rows = b"".join(struct.pack("<HHIQ", kind, number, 6, value) for number, kind, value in values)
+    return bytes(24 if embedded else 32) + rows
+
+
 def outlook() -> bytes:
-    properties = bytes(32) + struct.pack("<IIQ", 0x00390040, 6, 133_800_000_000_000_000)
+    """A message with a text file, a sheet and another message attached."""
+    sent = (0x0039, 0x0040, 133_800_000_000_000_000)
+    inner: Tree = {
+        "__properties_version1.0": properties(embedded=True),
+        "__substg1.0_0037001F": _wide("Earlier"),
+        "__substg1.0_1000001F": _wide("What may we spend?"),
+    }
     return compound(
         {
-            "__properties_version1.0": properties,
+            "__properties_version1.0": properties(sent),
             "__substg1.0_0037001F": _wide("Budget") + b"\0\0",
             "__substg1.0_0C1A001F": _wide("Ada") + b"\0\0",
             "__substg1.0_1000001F": _wide(SENTENCE) + b"\0\0",
+            "__attach_version1.0_#00000000": {
+                "__substg1.0_3707001F": _wide("notes.txt"),
+                "__substg1.0_37010102": b"Notes of the meeting.".ljust(4096),
+            },
+            "__attach_version1.0_#00000001": {
+                "__substg1.0_3704001F": _wide("COSTS.XLS"),
+                "__substg1.0_37010102": old_excel(),
+            },
+            "__attach_version1.0_#00000002": {"__substg1.0_3701000D": inner},
         }
     )
 

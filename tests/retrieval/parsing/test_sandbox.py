@@ -22,7 +22,7 @@ from retrieval.errors import CorruptDocument, EmptyDocument, LimitExceeded, Pars
 from retrieval.parsing import Limits, parse_file, render_page, sandbox_layers
 from retrieval.parsing.sandbox import _library_paths, _nursery
 from tests.retrieval.parsing.helpers import parse
-from tests.retrieval.parsing.samples import SENTENCE, mail, packed, pdf, word
+from tests.retrieval.parsing.samples import SENTENCE, mail, outlook, packed, pdf, word
 
 ATTEMPTS = """
 import json, os, sys
@@ -294,6 +294,15 @@ def test_attachments_become_pages_under_their_names():
     assert [page.label for page in document.pages] == ["Budget", "costs.xlsx · Sheet", "notes.txt"]
     assert [page.number for page in document.pages] == [1, 2, 3]
     assert document.pages[2].text == "Notes of the meeting."
+
+
+def test_attachments_of_an_outlook_message_become_pages_too():
+    document = parse(outlook(), "a.msg")
+    assert [page.label for page in document.pages] == ["Budget", "notes.txt", "COSTS.XLS · Costs", "Earlier"]
+    assert "Date: 2024-12-30 02:40 UTC" in document.pages[0].text
+    assert document.pages[1].text == "Notes of the meeting."
+    assert SENTENCE in document.pages[2].text
+    assert "What may we spend?" in document.pages[3].text
 
 
 def test_attachments_within_attachments_end_at_the_depth_limit():

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from retrieval.errors import CorruptDocument, LimitExceeded
+from retrieval.parsing import compressed_rtf
 from tests.retrieval.parsing.helpers import parse, texts
+from tests.retrieval.parsing.samples import compound, properties
 
 POLICY = "员工每年享有二十天带薪年假。请在系统中提交申请，由部门经理审批。\n差旅费用应在三十天内报销。\n"
 TRADITIONAL = "員工每年享有二十天有薪年假。請在系統中提交申請，由部門經理審批。\n"
@@ -106,3 +109,39 @@ def test_markdown_loses_its_marks_and_keeps_its_structure():
         ("list_item", "2. book"),
         ("code", "make"),
     ]
+
+
+# The two examples of [MS-OXRTFCP] 3.1 and 3.2.
+HELLO = bytes.fromhex(
+    "2d0000002b0000004c5a4675f1c5c7a703000a007263706731323542320af32068656c090020627705b06c647d0a800fa0"
+)
+REPEATED = bytes.fromhex("1a0000001c0000004c5a4675e2d44b51410004205758595a0d6e7d010eb0")
+
+
+def test_compressed_bodies_are_those_of_the_specification():
+    assert compressed_rtf.unpacked(HELLO, 1000) == b"{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"
+    assert compressed_rtf.unpacked(REPEATED, 1000) == b"{\\rtf1 WXYZWXYZWXYZWXYZWXYZ}"
+    for end in range(16, len(HELLO)):
+        assert compressed_rtf.unpacked(HELLO, 1000).startswith(compressed_rtf.unpacked(HELLO[:end], 1000))
+    with pytest.raises(LimitExceeded):
+        compressed_rtf.unpacked(REPEATED, 10)
+    with pytest.raises(CorruptDocument):
+        compressed_rtf.unpacked(b"\0" * 30, 1000)
+
+
+def test_a_message_with_nothing_but_a_compressed_body_is_read():
+    streams = {"__properties_version1.0": properties(), "__substg1.0_0037001F": "Hi".encode("utf-16-le")}
+    document = parse(compound({**streams, "__substg1.0_10090102": HELLO}), "a.msg")
+    assert document.pages[0].text == "Hi\nhello world"
+
+
+@pytest.mark.parametrize(
+    ("page", "encoding", "text"), [(932, "cp932", "報告書"), (1252, "cp1252", "Größe"), (936, "gbk", "预算")]
+)
+def test_narrow_text_of_a_message_is_in_the_code_page_it_names(page, encoding, text):
+    streams = {
+        "__properties_version1.0": properties((0x3FFD, 0x0003, page)),
+        "__substg1.0_0037001E": text.encode(encoding),
+        "__substg1.0_1000001E": f"{text}.".encode(encoding),
+    }
+    assert parse(compound(streams), "a.msg").pages[0].text == f"{text}\n{text}."
