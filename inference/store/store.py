@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -24,7 +23,7 @@ from typing import Any, BinaryIO
 from inference import quantization
 from inference.errors import ModelCorrupt, ModelNotFound
 
-from . import gguf
+from . import contents, gguf
 from .gates import Gate
 from .manifest import MANIFEST_NAME, FileEntry, Kind, Manifest, sha256_of
 
@@ -134,7 +133,7 @@ class ModelStore:
         self.check_free(name)
         with self._working_folder(name) as partial:
             known = fill(partial)
-            facts = _check_content(partial, known["kind"])
+            facts = _facts(partial, known["kind"])
             manifest = Manifest(
                 name=name,
                 imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -304,44 +303,6 @@ def _kind(files: list[Path]) -> Kind:
     raise ModelNotFound("There are no safetensors or GGUF weights there.", hint="Convert the weights to safetensors.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What the content says of itself and the manifest records."""
-
-    architecture: str
-    template_sha256: str
-
-
-def _check_content(folder: Path, kind: Kind) -> _Facts:
-    """The checks that need to look inside."""
-    for relative in _relative_files(folder):
-        path = folder / relative
-        if path.suffix.lower() == ".safetensors":
-            _check_safetensors(path, relative)
-        elif path.suffix.lower() == ".gguf":
-            gguf.read_header(path, name=relative)
-        elif path.suffix == ".json":
-            _read_json(path, relative)
-    if kind == "gguf":
-        first = gguf.read_header(gguf_weights(folder)[0])
-        return _Facts(first.architecture, first.template_sha256)
-    for needed in ("config.json", "tokenizer.json"):
-        if not (folder / needed).is_file():
-            raise ModelNotFound(f"{needed} is missing.", hint="Import the whole model folder.")
-    configuration: dict[str, Any] = _read_json(folder / "config.json", "config.json")
-    for name in ("config.json", "tokenizer_config.json"):
-        path = folder / name
-        if path.is_file() and _read_json(path, name).get("auto_map"):
-            raise ModelCorrupt(
-                f"{name} asks to run code from the model's own repository",
-                file=name,
-                hint="Such models are not supported.",
-            )
-    if not configuration.get("model_type"):
-        raise ModelCorrupt("config.json names no model_type", file="config.json")
-    return _Facts(str(configuration["model_type"]), _template_digest(folder))
-
-
 def gguf_weights(folder: Path) -> list[Path]:
     """The GGUF files of the one model in the folder, first part first. Raises ModelNotFound, ModelCorrupt."""
     files = sorted(folder / relative for relative in _relative_files(folder) if relative.lower().endswith(".gguf"))
@@ -359,33 +320,13 @@ def gguf_weights(folder: Path) -> list[Path]:
     return parts
 
 
-def _read_json(path: Path, name: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelCorrupt(f"{name} is not JSON: {error}", file=name) from error
-
-
-def _check_safetensors(path: Path, name: str) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as tensors:
-            list(tensors.keys())
-    except (SafetensorError, OSError) as error:
-        raise ModelCorrupt(f"{name} is not a whole safetensors file: {error}", file=name) from error
-
-
-def _template_digest(folder: Path) -> str:
-    """sha256 of the chat template, wherever it lies; empty when there is none."""
-    import hashlib
-
-    separate = folder / "chat_template.jinja"
-    if separate.is_file():
-        return sha256_of(separate)
-    path = folder / "tokenizer_config.json"
-    template = _read_json(path, path.name).get("chat_template") if path.is_file() else None
-    if template is None:
-        return ""
-    text = template if isinstance(template, str) else json.dumps(template, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def _facts(folder: Path, kind: Kind) -> contents.Facts:
+    """What the content says of itself. Raises ModelNotFound, ModelCorrupt."""
+    for relative in sorted(_relative_files(folder)):
+        if relative.lower().endswith(".gguf"):
+            gguf.read_header(folder / relative, name=relative)
+    if kind == "gguf":
+        contents.check_json(folder)
+        first = gguf.read_header(gguf_weights(folder)[0])
+        return contents.Facts(first.architecture, first.template_sha256)
+    return contents.check(folder)
