@@ -3,8 +3,9 @@
 Used for every engine before anything is generated: the evidence is what an answer may rest on, and a low
 ``answerable`` means that the honest answer is "the documents do not say". Words choose which sentences are read, a
 trained reader over the packaged encoder (``inference.reading``) reads question and sentences together, the cosine of
-the few it puts first adds what paraphrases share, and a calibration turns all of it into one probability. Knows no
-index and no product.
+the few it puts first adds what paraphrases share, and a calibration turns all of it into one probability. Then, for the
+choice of quotations alone, what speaks for a heading counts for the sentence below it (``inference.reading.leading``).
+Knows no index and no product.
 
 What ``ANSWERABLE_THRESHOLD`` costs and saves is measured in ``inference/reading/WEIGHING.md`` (what a threshold does).
 """
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from inference.engines.base import Assessment, Evidence, Passage
 from inference.reading import words
 from inference.reading.features import Floats, Query, Sentence, answer_features, candidates, sentence_features
+from inference.reading.leading import handed_down
 from inference.reading.linear import LinearModel
 from inference.reading.reader import DEFAULT_BUDGET, Reader
 
@@ -108,6 +110,7 @@ class EvidenceScorer:
             logits, answerable = self._reader.conclude(query, reading, dict(zip(first, cosines, strict=True)))
         if names_unknown_code(question, passages):
             answerable *= MISSING_CODE_FACTOR
+        logits = handed_down(passages, sentences, logits)  # what is quoted, never whether there is an answer
         chances = np.exp(logits - logits.max())
         return Assessment(answerable, self._select(sentences, chances / chances.sum()))
 
