@@ -32,17 +32,17 @@ def suits(folder: Path) -> bool:
     return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).model_type in FAMILIES
 
 
-def empty(folder: Path, quantize: Quantization, weights: Weights) -> PreTrainedModel:
+def empty(folder: Path, quantize: Quantization, weights: Weights, device: str = "cpu") -> PreTrainedModel:
     """The model of a folder with quantized layers and no weights yet."""
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
 
-    settings = quantization.configuration(quantize)
+    settings = quantization.configuration(quantize, device)
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        model: Any = AutoModelForCausalLM.from_config(config, dtype=quantization.sixteen_bits(device))
     model = replace_with_bnb_linear(model, modules_to_not_convert=["lm_head"], quantization_config=settings)
     if "lm_head.weight" not in weights:
         config.tie_word_embeddings = True
@@ -58,7 +58,7 @@ def load(folder: Path, quantize: Quantization, device: str) -> PreTrainedModel:
     from transformers import GenerationConfig
 
     weights = Weights(folder)
-    model: Any = empty(folder, quantize, weights)
+    model: Any = empty(folder, quantize, weights, device)
     stored = quantization.stored(folder) is not None
     parameters = dict(model.named_parameters())  # a tied head is not named twice
     # the largest first, while little else is in memory
@@ -93,7 +93,7 @@ def place(model: nn.Module, name: str, value: torch.Tensor, device: str) -> nn.M
     elif isinstance(old, Params4bit | Int8Params):
         new = quantized(value.to(torch.bfloat16), requires_grad=False, **kept).to(device)
     else:
-        new = nn.Parameter(value.to(device, torch.bfloat16, copy=True), requires_grad=False)
+        new = nn.Parameter(value.to(device, old.dtype, copy=True), requires_grad=False)
     setattr(owner, last, new)
     return owner
 

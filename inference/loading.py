@@ -143,7 +143,7 @@ def load(
     from inference import layerwise
 
     options: dict[str, Any] = {
-        "dtype": torch.bfloat16,
+        "dtype": quantization.sixteen_bits(device),
         "device_map": "balanced" if room else {"": device},
         "local_files_only": True,
         "use_safetensors": True,
@@ -152,7 +152,7 @@ def load(
     }
     if room:
         options["max_memory"] = room
-    if not stored and (settings := quantization.configuration(quantize)) is not None:
+    if not stored and (settings := quantization.configuration(quantize, device)) is not None:
         options["quantization_config"] = settings
     quality: Quality | None = None
     try:

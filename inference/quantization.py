@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from inference.errors import QuantizationRefused
 
 if TYPE_CHECKING:
+    import torch
     from transformers import BitsAndBytesConfig
 
 Quantization = Literal["none", "nf4", "int8", "dynamic8"]
@@ -30,7 +31,7 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "none": Recipe("none", 16.0, "bfloat16, no quantization"),
+    "none": Recipe("none", 16.0, "bfloat16 (float16 on older cards), no quantization"),
     "int8": Recipe("int8", 8.1, "bitsandbytes LLM.int8(), outliers in 16 bits"),
     "dynamic8": Recipe("dynamic8", 8.1, "int8 weights and activations on the processor"),
     "nf4": Recipe("nf4", 4.13, "bitsandbytes 4-bit NormalFloat with double quantization"),
@@ -43,12 +44,20 @@ def check(quantization: str) -> None:
         raise ValueError(f"quantization must be one of {sorted(RECIPES)}, not {quantization!r}")
 
 
-def configuration(quantization: Quantization) -> BitsAndBytesConfig | None:
+def sixteen_bits(device: str) -> torch.dtype:
+    """What a model computes in: bfloat16, and float16 on cards that only imitate it (before Ampere)."""
+    import torch
+
+    if device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
+
+
+def configuration(quantization: Quantization, device: str = "cpu") -> BitsAndBytesConfig | None:
     """transformers' configuration of a recipe, None when it needs none. Raises ValueError on an unknown name."""
     check(quantization)
     if quantization in {"none", "dynamic8"}:
         return None
-    import torch
     from transformers import BitsAndBytesConfig
 
     if quantization == "int8":
@@ -57,7 +66,7 @@ def configuration(quantization: Quantization) -> BitsAndBytesConfig | None:
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_compute_dtype=sixteen_bits(device),
     )
 
 

@@ -167,6 +167,29 @@ def test_reading_weight_by_weight_gives_the_librarys_model(folder, recipe, reque
     assert ours.generation_config.eos_token_id == theirs.generation_config.eos_token_id
 
 
+@pytest.mark.parametrize("recipe", ["none", "nf4"])
+def test_where_bfloat16_is_only_imitated_models_compute_in_float16(qwen2_folder, recipe, monkeypatch):
+    """As on cards before Ampere; the processor computes in both."""
+    usual = loading.load(qwen2_folder, quantize=recipe, device="cpu")
+    monkeypatch.setattr(quantization, "sixteen_bits", lambda device: torch.float16)
+    loaded = loading.load(qwen2_folder, quantize=recipe, device="cpu")
+    assert loaded.model.get_decoder().norm.weight.dtype == torch.float16
+    ids = torch.arange(40, 60)[None]
+    with torch.inference_mode():
+        a, b = (found.model(input_ids=ids).logits.float().flatten() for found in (usual, loaded))
+    assert torch.nn.functional.cosine_similarity(a, b, dim=0) > 0.99
+    _, _, finish = collect(BatchingEngine(loaded).stream(request(max_new_tokens=4), cancelled=never))
+    assert finish.completion_tokens
+
+
+def test_the_kind_of_number_is_the_cards(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    assert quantization.sixteen_bits("cuda:0") == torch.float16
+    assert quantization.sixteen_bits("cpu") == torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert quantization.sixteen_bits("cuda:0") == torch.bfloat16
+
+
 def test_too_little_memory_is_said_before_loading(qwen2_folder, monkeypatch):
     monkeypatch.setattr(loading, "free_bytes", lambda device: 1000)
     with pytest.raises(OutOfMemory, match="needs about") as caught:
