@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import warnings
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -186,9 +187,21 @@ def load(
 
 
 def _with_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
-    """A LoRA adapter from disk on top of the base (safetensors only)."""
+    """A LoRA adapter from disk on top of the base (safetensors only). Raises ModelNotFound, ModelCorrupt."""
     if not (adapter / "adapter_model.safetensors").is_file():
         raise ModelNotFound(f"{adapter} holds no adapter_model.safetensors.")
     from peft import PeftModel
+    from safetensors import SafetensorError
 
-    return PeftModel.from_pretrained(model, str(adapter), is_trainable=False, use_safetensors=True)  # type: ignore[return-value]
+    hint = "Take the adapter that was trained on this model."
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*missing adapter keys.*")
+            # peft asks transformers for checkpointing by its former name
+            warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
+            adapted: Any = PeftModel.from_pretrained(model, str(adapter), is_trainable=False, use_safetensors=True)
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, UserWarning) as error:
+        words = str(error).strip().split("\n")[-1].strip()[:300]
+        raise ModelCorrupt(f"{adapter.name} does not go on top of this model: {words}", hint=hint) from error
+    found: PreTrainedModel = adapted
+    return found

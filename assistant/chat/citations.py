@@ -6,6 +6,10 @@ parts: `MarkerReader` turns any spelling of a marker into `[n]` and drops those 
 
 A sentence is verified when it stands in the passage word for word (white space, width and case aside), or when the
 passage shares enough of its words and every number and every name of the sentence occurs in the passage.
+
+Embeddings take no part: they do not tell what makes a sentence false. Of 300 sentences each from Wikipedia paragraphs
+(SQuAD 2.0), all-MiniLM-L6-v2 puts one with a "not" put in at a cosine of 0.96 to the original (median), with another
+number at 0.98, with another name at 0.87, and its honest shortening to 60 % of the words at 0.86.
 """
 
 from __future__ import annotations

@@ -98,8 +98,18 @@ class ModelStore:
 
         return self._install(name, copy, told)
 
-    def derive(self, parent: Manifest, name: str, make: Callable[[Path], Gate], *, by: str) -> Manifest:
-        """Install what `make` writes into an empty folder from the model of `parent`; its gate is kept with it.
+    def derive(
+        self,
+        parent: Manifest,
+        name: str,
+        make: Callable[[Path], Gate | None],
+        *,
+        by: str,
+        source: str = "",
+        licence: str = "",
+    ) -> Manifest:
+        """Install what `make` writes into an empty folder from the model of `parent`; its gate, if there is one, is
+        kept with it. `source` and `licence` are the parent's name and licence unless given.
 
         Raises FileExistsError, ModelCorrupt, whatever `make` raises; nothing half is left behind.
         """
@@ -108,9 +118,9 @@ class ModelStore:
             gate = make(partial)
             return {
                 "kind": parent.kind,
-                "source": parent.name,
+                "source": source or parent.name,
                 "revision": parent.revision,
-                "licence": parent.licence,
+                "licence": licence or parent.licence,
                 "imported_by": by,
                 "parent": parent.digest,
                 "gate": gate,

@@ -18,7 +18,7 @@ from assistant.chat.evaluation import People
 from assistant.errors import AssistantError
 from assistant.quality import files, gate, workbench
 from assistant.quality.models import QuestionFile, Split
-from assistant.registry import activation, benchmarking, importing, installing, quantizing
+from assistant.registry import activation, adapting, benchmarking, importing, installing, quantizing
 from inference.errors import InferenceError, in_full
 from inference.store import Limits, Manifest, pulling
 
@@ -35,6 +35,7 @@ class Command(BaseCommand):
         importing.add_argument("--name", required=True)
         importing.add_argument("--licence", required=True, help="for instance MIT or Apache-2.0")
         importing.add_argument("--revision", default="", help="the source's revision, if it has one")
+        importing.add_argument("--on", default="", help="PATH is a LoRA adapter: the installed model it goes on top of")
         pull = actions.add_parser("pull", help="fetch one exact revision; the only command that leaves the building")
         pull.add_argument("repository", help="OWNER/NAME")
         pull.add_argument("--revision", required=True, help="the 40 digits of a commit")
@@ -156,6 +157,10 @@ class Command(BaseCommand):
             self.stdout.write(f"    {manifest.recipe}: {words}")
 
     def _import(self, options: dict[str, Any]) -> None:
+        if options["on"]:
+            base, licence = options["on"], options["licence"]
+            self._line(adapting.take_in(options["path"], options["name"], base=base, licence=licence))
+            return
         self._line(importing.take_in(options["path"], options["name"], options["licence"], options["revision"]))
 
     def _verify(self, options: dict[str, Any]) -> None:
