@@ -167,3 +167,38 @@ def test_the_command_leaves_a_model_a_card_and_plots_and_can_be_reproduced(teach
     (tmp_path / "teacher").symlink_to(teacher_folder)
     assert reproduce.main(moved) == 2
     assert "checksum" in capsys.readouterr().err
+
+
+def test_the_command_takes_several_teachers_and_their_weights(teacher_folder, tokenizer, data_file, tmp_path, capsys):
+    other = tmp_path / "other"
+    models.save(models.new(configuration(tokenizer), seed=9), tokenizer, other)
+
+    def learned(out, *weights):
+        asked = [
+            "--teacher", str(teacher_folder), str(other), "--data", str(data_file), "--context", "48", "--steps", "6",
+            "--batch", "4", "--precision", "fp32", "--warmup", "2", "--evaluate-every", "3", "--device", "cpu",
+            "--layers", "2", "--alpha", "1", "--begin", "random", "--out", str(out), *weights,
+        ]  # fmt: skip
+        assert main(asked) == 0
+        capsys.readouterr()
+        assert {item["name"] for item in card.Card.read(out).data} >= {"texts.jsonl", teacher_folder.name, "other"}
+        return torch.cat([value.flatten() for value in models.load(out / "model").state_dict().values()])
+
+    first = learned(tmp_path / "first", "--weights", "1", "0")
+    second = learned(tmp_path / "second", "--weights", "0", "1")
+    both = learned(tmp_path / "both")
+    assert not torch.equal(first, second)
+    assert not torch.equal(both, first)
+    wrong = [
+        "--teacher",
+        str(teacher_folder),
+        "--data",
+        str(data_file),
+        "--weights",
+        "1",
+        "2",
+        "--out",
+        str(tmp_path / "no"),
+    ]
+    assert main([*wrong, "--steps", "2", "--device", "cpu"]) == 2
+    assert "weight" in capsys.readouterr().err

@@ -54,6 +54,22 @@ def test_an_adapter_learns_the_answers_and_can_be_merged(method, teacher_folder,
     assert models.parameters(models.load(tmp_path / "run" / "model")) == models.parameters(models.load(teacher_folder))
 
 
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")  # peft, by a former name
+def test_adapters_learn_the_same_with_activations_computed_again(teacher_folder, questions, tmp_path, capsys):
+    held = tmp_path / "held.jsonl"
+    held.write_text(json.dumps({"prompt": "Say which team keeps pump 5. ", "answer": "The green one."}) + "\n")
+    found = []
+    for name, more in (("kept", []), ("again", ["--checkpointing"])):
+        command = asked(teacher_folder, questions, tmp_path / name, "--rank", "4", "--dropout", "0", *more)
+        command[command.index("--held-out") + 1] = str(held)
+        command[command.index("--steps") + 1] = "12"
+        assert main(command) == 0
+        found.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
+    kept, again = found
+    assert again["after"]["loss"] == pytest.approx(kept["after"]["loss"], abs=1e-4)
+    assert again["after"]["loss"] < again["before"]["loss"]
+
+
 @pytest.mark.parametrize("grid", ["int8", "nf4"])
 def test_rounded_weights_lie_on_the_grid_and_gradients_pass(grid):
     weight = torch.randn(8, 96)
