@@ -16,9 +16,13 @@ from django.db.backends.utils import CursorWrapper
 logger = logging.getLogger(__name__)
 
 READERS_SECONDS = 60.0
+# Sessions of this database that see older rows, and one more while anybody who began to write before, in whatever
+# database of the server, has not ended: PostgreSQL's own snapshot, under which it rewrites, then begins there.
 _EARLIER = """
-    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND (
-        age(backend_xmin) >= age(%s::xid) OR age(backend_xid) >= age(%s::xid) OR query = '<insufficient privilege>')
+    SELECT count(*) + (pg_snapshot_xmin(pg_current_snapshot()) <= %(mine)s::xid8)::int
+    FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND (
+        age(backend_xmin) >= age(%(mine)s::xid8::xid) OR age(backend_xid) >= age(%(mine)s::xid8::xid)
+        OR query = '<insufficient privilege>')
 """
 
 
@@ -41,11 +45,11 @@ def rewrite(connection: BaseDatabaseWrapper, tables: Sequence[str]) -> bool:
 def _outlast_readers(cursor: CursorWrapper) -> int:
     """Wait, READERS_SECONDS at most, until no transaction can see the rows that have gone; how many still can. Sessions
     that this role may not look into count as long as they last."""
-    cursor.execute("SELECT pg_current_xact_id()::xid::text")
+    cursor.execute("SELECT pg_current_xact_id()::text")
     (mine,) = cursor.fetchone()
     until = time.monotonic() + READERS_SECONDS
     while True:
-        cursor.execute(_EARLIER, [mine, mine])
+        cursor.execute(_EARLIER, {"mine": mine})
         (readers,) = cursor.fetchone()
         if not readers or time.monotonic() > until:
             return int(readers)

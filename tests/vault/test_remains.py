@@ -76,12 +76,28 @@ def read_before(reader, table):
     return session
 
 
-def test_who_began_before_is_waited_for(table, read_before, monkeypatch):
-    waited = []
+@pytest.fixture
+def written_beside(table):
+    """The same with somebody who began to write before, in another database of the server."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no server that others share")
+    with closing(connection.copy()) as session, connection.cursor() as cursor:
+        session.settings_dict = {**session.settings_dict, "NAME": "postgres"}
+        cursor.execute(f"UPDATE {table} SET word = %s", [WORD])
+        session.set_autocommit(False)
+        with session.cursor() as other:
+            other.execute("SELECT pg_current_xact_id()")
+        cursor.execute(f"UPDATE {table} SET word = ''")
+        yield session
+
+
+@pytest.mark.parametrize("who", ["read_before", "written_beside"])
+def test_who_began_before_is_waited_for(table, who, request, monkeypatch):
+    waited, session = [], request.getfixturevalue(who)
 
     def sleep(_: float) -> None:
         waited.append(1)
-        read_before.rollback()
+        session.rollback()
 
     monkeypatch.setattr(remains, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
     assert remains.rewrite(connection, [table])
