@@ -6,7 +6,7 @@ Shared by the engines that run a model in this process. Knows one sequence. Does
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inference.config import GenerationOptions
 from inference.engines.base import Delta, FinishReason, Message
@@ -53,6 +53,9 @@ class HubCodec:
         self.may_think = THINK_CLOSE in str(loaded.tokenizer.chat_template or "")
         self.ends = end_tokens(loaded)
         self._loaded = loaded
+        table: Any = loaded.model.get_input_embeddings()
+        words = int(table.weight.shape[0])
+        self._words = words if len(loaded.tokenizer) > words else None  # marks beyond have no row in the table
 
     def render(self, messages: tuple[Message, ...]) -> str:
         return render(self._loaded, messages)
@@ -62,7 +65,7 @@ class HubCodec:
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        return ids if self._words is None else [token for token in ids if token < self._words]
 
     def decoder(self, prompt: list[int]) -> Callable[[int], str]:
         return _Detokenizer(self._loaded, prompt)

@@ -23,7 +23,7 @@ def compose() -> dict:
 
 def _settings_names() -> set[str]:
     source = (ROOT / "assistant" / "settings.py").read_text()
-    names = set(re.findall(r'env(?:_bool|_int|_list|_or_file|_secret|_share)?\(\s*"([A-Z_]+)"', source))
+    names = set(re.findall(r'env(?:_bool|_choice|_int|_list|_or_file|_secret|_share)?\(\s*"([A-Z_]+)"', source))
     return names | {f"{name}_FILE" for name in re.findall(r'env_(?:or_file|secret)\("([A-Z_]+)"', source)}
 
 

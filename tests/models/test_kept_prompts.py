@@ -28,15 +28,21 @@ def engine(qwen2_folder, tmp_path):  # noqa: F811
     engine.close()
 
 
+def common(before: list[int], now: list[int]) -> int:
+    pairs = zip(before, now[:-1], strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(before), len(now) - 1))
+
+
 @pytest.mark.usefixtures("company")
 def test_rules_and_earlier_turns_are_read_once_for_each_person(people, engine, monkeypatch, settings):
     monkeypatch.setattr(answering, "ANSWER_TOKENS", 12)
     settings.ANSWER_DEADLINE_SECONDS = 600
-    found = []
+    found, prompts = [], []
     find = engine._batch._prefixes.find
 
     def counting(key, ids):
         found.append(0 if (kept := find(key, ids)) is None else kept[1])
+        prompts.append(list(ids))
         return find(key, ids)
 
     monkeypatch.setattr(engine._batch._prefixes, "find", counting)
@@ -48,7 +54,8 @@ def test_rules_and_earlier_turns_are_read_once_for_each_person(people, engine, m
         assert not answer.evidence.get("fallback")
         conversation = answer.conversation_id
     assert found[0] == 0
-    assert found[1] >= 100  # the rules, whose delimiters stay
-    assert found[2] > found[1] + 20  # and the first question with its answer
+    # the rules, whose delimiters stay, and whatever more the prompt has in common with the one before
+    for number in (1, 2):
+        assert found[number] >= max(100, common(prompts[number - 1], prompts[number]))
     asked(people.curator, QUESTIONS[0], tools=with_engine(engine), collections=["handbook"])
     assert found[3] == 0  # the same words, read anew

@@ -6,9 +6,14 @@ import json
 import shutil
 
 import pytest
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from inference import loading
+from inference.engines.base import collect
+from inference.engines.batching import BatchingEngine
 from inference.errors import ModelCorrupt
 from inference.store import ModelStore
+from tests.inference.many import asking
 
 FACTS = {"licence": "MIT", "imported_by": "user:1"}
 
@@ -88,3 +93,23 @@ def test_what_released_models_hold_is_let_in(folder, tmp_path):
     change(folder, "tokenizer_config.json", chat_template=[{"name": "default", "template": template}])
     again = ModelStore(tmp_path / "models").import_path(folder, name="named", **FACTS)
     assert len(again.template_sha256) == 64
+
+
+def test_a_mark_without_a_row_in_the_table_is_let_in_and_never_read(folder, tmp_path):
+    """As fine-tuned models often have one: a token for padding that was added to the tokenizer alone."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "<nothing>"})
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+    if tokenizer.pad_token_id < vocabulary:
+        change(folder, "config.json", vocab_size=tokenizer.pad_token_id)
+        small = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+        small.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    imported(folder, tmp_path)
+    engine = BatchingEngine(loading.load(ModelStore(tmp_path / "models").folder("tiny"), device="cpu"))
+    try:
+        assert engine.count_tokens("one <nothing> two") < len(tokenizer("one <nothing> two")["input_ids"])
+        said = collect(engine.stream(asking("one <nothing> two", tokens=4), cancelled=lambda: False))
+        assert said[-1].completion_tokens
+    finally:
+        engine.close()
