@@ -104,6 +104,11 @@ class _Switch:
         if engine is not None:
             engine.close()
 
+    def forget_prompts(self) -> None:
+        with self._lock:
+            if forget := getattr(self._engine, "forget", None):
+                forget()
+
     def _exchange(self, choice: _Choice) -> None:
         try:
             new = _open(choice)
@@ -227,6 +232,11 @@ def scorer() -> EvidenceScorer:
 def engine() -> Engine:
     """The active answering engine; ask for it anew for every answer."""
     return _switch.engine()
+
+
+def forget_prompts() -> None:
+    """Have the engine, if one is loaded, let go of prompts it kept: something that stood in them was erased."""
+    _switch.forget_prompts()
 
 
 def digest_of(engine: Engine) -> str:

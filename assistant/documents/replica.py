@@ -143,12 +143,13 @@ class DocumentReplica:
             return True
 
     def purge(self) -> bool:
-        """Let go of what was erased, from memory too; True when there was something. The next search need not wait
-        for this: dead rows are never searched."""
+        """Let go of what was erased, from memory too, prompts that a language model keeps among it; True when there was
+        something. The next search need not wait for this: dead rows are never searched."""
         with self._lock:
             erased, self._erased = self._erased, False
         if erased:
             self.index.purge()
+            engines.forget_prompts()
         return erased
 
     def status(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.05  # how often a waiting caller looks whether it was cancelled
 _GRAPH_TOKENS = 2048  # room per row that a CUDA device reserves at once; longer answers enlarge it
+_IDLE_SECONDS = 60.0  # how often an engine with nothing to do looks whether prompts it keeps are too old
 _REMEMBERED = 1000  # callers whose last turn is remembered
 
 
@@ -73,6 +74,7 @@ class BatchingEngine:
         self._device = runner.device
         self._changed = threading.Condition()
         self._waiting: list[Job] = []
+        self._forgetting = False
         self._turn = 0
         self._turns: dict[str, int] = {}  # caller -> number of the last turn, oldest first
         self._batch = Batch(runner, options)
@@ -125,6 +127,13 @@ class BatchingEngine:
         finally:
             job.left = True
 
+    def forget(self) -> None:
+        """Let go of every prompt that was kept for reuse, before anything else is read; those being answered are not
+        kept either."""
+        with self._changed:
+            self._forgetting = True
+            self._changed.notify_all()
+
     def close(self) -> None:
         with self._changed:
             self._codec = None
@@ -175,6 +184,9 @@ class BatchingEngine:
         """Wait until there is work, and let in what fits; False when the engine was closed."""
         with self._changed:
             while self._codec is not None:
+                if self._forgetting:
+                    self._forgetting = False
+                    self._batch.forget(self._waiting)
                 self._waiting = [job for job in self._waiting if not ended(job)]
                 while self._waiting and self._batch.fits(job := self._fairest()):
                     self._waiting.remove(job)
@@ -187,7 +199,8 @@ class BatchingEngine:
                 if self._batch.jobs:
                     return True
                 # with nothing running whatever waits fits, or was refused when it came
-                self._changed.wait()
+                self._changed.wait(_IDLE_SECONDS)
+                self._batch.expire()
             return False
 
     def _fairest(self) -> Job:

@@ -41,7 +41,7 @@ class Prefixes:
     def find(self, key: str, ids: list[int]) -> tuple[torch.Tensor, int] | None:
         """The entry of `key` that shares the longest beginning with `ids`, and how many tokens; never all of `ids`, for
         the last token must be run to know what follows."""
-        self._expire()
+        self.expire()
         if not key or key not in self._entries:
             return None
         shared, best = max(
@@ -69,7 +69,8 @@ class Prefixes:
     def clear(self) -> None:
         self._entries.clear()
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """Let go of what was not used for SECONDS."""
         now = time.monotonic()
         for key in list(self._entries):
             self._entries[key] = [entry for entry in self._entries[key] if entry.until > now]

@@ -67,6 +67,7 @@ class Job:
     fed: list[int] = field(default_factory=list)
     out: queue.SimpleQueue[Piece] = field(default_factory=queue.SimpleQueue)
     left: bool = False  # the caller is gone
+    keeps: bool = True  # its prompt may be remembered
 
     def reading(self) -> bool:
         """Still reading its prompt."""
@@ -144,6 +145,16 @@ class Batch:
             error = OutOfMemory("The answer does not fit into memory.", hint="Ask again.")
             self.jobs[-1].out.put(Piece([], 0, error=error))
             self._leave(len(self.jobs) - 1)
+
+    def expire(self) -> None:
+        """Let go of kept prompts whose time is over."""
+        self._prefixes.expire()
+
+    def forget(self, waiting: list[Job]) -> None:
+        """Let go of all kept prompts, and keep none of those that run or wait already."""
+        self._prefixes.clear()
+        for job in (*self.jobs, *waiting):
+            job.keeps = False
 
     def close(self) -> None:
         self._prefixes.clear()
@@ -271,7 +282,7 @@ class Batch:
     def _keep(self, row: int) -> None:
         """Remember what the row holds for later prompts of the same key."""
         job = self.jobs[row]
-        if job.request.cache_key:
+        if job.request.cache_key and job.keeps:
             self._prefixes.keep(job.request.cache_key, job.fed, self._runner.cache.copy_out(row, len(job.fed)))
 
     def _swap(self, a: int, b: int) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from assistant import engines
 from assistant.chat import answering
+from assistant.documents import replica
+from assistant.documents import services as documents
 from inference import loading
 from inference.engines.batching import BatchingEngine
 from inference.engines.running import BatchOptions
@@ -57,5 +62,24 @@ def test_rules_and_earlier_turns_are_read_once_for_each_person(people, engine, m
     # the rules, whose delimiters stay, and whatever more the prompt has in common with the one before
     for number in (1, 2):
         assert found[number] >= max(100, common(prompts[number - 1], prompts[number]))
+    engines.forget_prompts()  # as after every erasure: the engine here is not the process's own
+    monkeypatch.setattr(engines._switch, "_engine", engine)
+    engines.forget_prompts()
+    again = asked(people.employee, QUESTIONS[0], tools=with_engine(engine), collections=["handbook"])
+    assert not again.evidence.get("fallback")
+    assert found.pop() == 0
     asked(people.curator, QUESTIONS[0], tools=with_engine(engine), collections=["handbook"])
     assert found[3] == 0  # the same words, read anew
+
+
+def test_erasing_a_document_lets_kept_prompts_go(company, people, monkeypatch):  # noqa: F811
+    told = []
+    monkeypatch.setattr(engines._switch, "_engine", SimpleNamespace(forget=lambda: told.append(1), close=lambda: None))
+    copy = replica.replica()
+    copy.catch_up()
+    copy.purge()
+    assert not told
+    documents.delete(actor=people.administrator, document=company.travel)
+    copy.catch_up()
+    copy.purge()
+    assert told

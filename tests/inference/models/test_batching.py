@@ -7,6 +7,7 @@ import time
 import pytest
 
 from inference import loading
+from inference.engines import batching, prefixes
 from inference.engines.base import collect
 from inference.engines.batching import BatchingEngine
 from inference.engines.local import engine_for
@@ -204,3 +205,37 @@ def test_models_of_other_kinds_run_one_at_a_time(tmp_path, qwen2_folder):
     engine.close()
     loaded.model.config.layer_types = ["full_attention", "sliding_attention"]
     assert isinstance(engine_for(loaded), TransformersEngine)
+
+
+def test_kept_prompts_are_let_go_when_told_and_those_under_way_are_not_kept(models, monkeypatch):
+    engine = BatchingEngine(models, SMALL)
+    try:
+        request = dataclasses.replace(asking(QUESTIONS[2]), cache_key="k")
+        collect(engine.stream(request, cancelled=never))
+        assert engine._batch._prefixes.bytes
+        long = engine.stream(dataclasses.replace(request, options=asking("x", tokens=150).options), cancelled=never)
+        next(long)
+        engine.forget()
+        collect(long)
+        soon = time.monotonic() + 60
+        while engine.load[0] and time.monotonic() < soon:
+            time.sleep(0.01)
+        assert not engine._batch._prefixes.bytes
+        collect(engine.stream(request, cancelled=never))
+        assert engine._batch._prefixes.bytes  # what comes after is kept again
+    finally:
+        engine.close()
+
+
+def test_an_idle_engine_lets_kept_prompts_go_when_their_time_is_over(models, monkeypatch):
+    monkeypatch.setattr(batching, "_IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(prefixes, "SECONDS", 0.5)
+    engine = BatchingEngine(models, SMALL)
+    try:
+        collect(engine.stream(dataclasses.replace(asking(QUESTIONS[2]), cache_key="k"), cancelled=never))
+        until = time.monotonic() + 60
+        while engine._batch._prefixes._entries and time.monotonic() < until:
+            time.sleep(0.02)
+        assert not engine._batch._prefixes._entries
+    finally:
+        engine.close()
