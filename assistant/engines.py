@@ -105,9 +105,9 @@ class _Switch:
             engine.close()
 
     def forget_prompts(self) -> None:
-        with self._lock:
-            if forget := getattr(self._engine, "forget", None):
-                forget()
+        # without the lock, which is held while a first model is loaded: such a one keeps nothing yet
+        if forget := getattr(self._engine, "forget", None):
+            forget()
 
     def _exchange(self, choice: _Choice) -> None:
         try:
