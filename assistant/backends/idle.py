@@ -1,7 +1,7 @@
 """Database connections that nobody uses at the moment, kept for whoever needs one next in this process.
 
-Knows: how a connection was opened, and since when nobody uses it. Does not know: Django, which database it is, or what
-was done with a connection.
+Knows: how a connection was opened, and since when nobody uses it; the one word by which Django's wrappers of databases
+let go of one. Does not know: which database it is, or what was done with a connection.
 
 Requests, searches and tasks run on threads that come and go, and each has a connection of its own. To open one costs
 more than the queries of a request: SQLite reads the whole schema first, and whoever closes the last one copies the
@@ -17,7 +17,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 MOST = 16  # for bursts; what comes back beyond that is closed
 
@@ -106,3 +106,19 @@ class Idle(Generic[Connection]):
                 self._kept = [item for item in self._kept if item not in gone]
         for item in gone:
             item.connection.close()
+
+
+class GivesBack:
+    """The part of a wrapper that gives its connection back to `idle` in place of closing it; stands before Django's."""
+
+    idle: Idle[Any]
+    connection: Any
+    errors_occurred: bool
+    _opened: Key | None = None
+
+    def _close(self) -> None:
+        """Give it back; after a fault, or in the middle of something, close it."""
+        if self.connection is None:
+            return
+        if self._opened is None or self.errors_occurred or not self.idle.put(self._opened, self.connection):
+            super()._close()  # type: ignore[misc]  # Django's

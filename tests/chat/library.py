@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from django.db import transaction
 
 from assistant import engines
 from assistant.accounts.models import Team, User
-from assistant.chat import answering, services, tasks
+from assistant.chat import answering, services, streaming, tasks
 from assistant.chat.models import Answer
-from assistant.documents import index_events
+from assistant.documents import index_events, sealed
 from assistant.documents.models import (
     Chunk,
     Collection,
@@ -19,6 +21,7 @@ from assistant.documents.models import (
     Scope,
     Status,
 )
+from assistant.transport import redis_client
 from retrieval.chunking import chunk_document, passage_text
 from retrieval.schema import ParsedDocument, ParsedPage
 
@@ -101,3 +104,9 @@ def asked(actor: User, question: str, *, tools: answering.Tools | None = None, *
     tasks.work(answer.pk, tools=tools)
     answer.refresh_from_db()
     return answer
+
+
+def streamed(answer: Answer) -> list[tuple[str, object]]:
+    """The events that lie in Redis for who follows the answer, unsealed."""
+    entries = redis_client().xrange(streaming.stream_key(answer.pk))
+    return [(fields["event"], json.loads(sealed.unseal(fields["data"], seconds=60))) for _, fields in entries]

@@ -14,15 +14,14 @@ import pytest
 from assistant.accounts.roles import Role
 from assistant.chat import answering, material, services, streaming
 from assistant.chat.models import Answer, Outcome
-from assistant.documents import sealed
 from assistant.documents import services as documents
 from assistant.guardrails import masking
-from assistant.transport import redis_client
 from inference.engines.base import Delta, Evidence, Finish
 from tests.telling import told
 
 from . import library
 from .engines import ScriptedModel
+from .library import streamed
 
 CARD, PHONE = "4111 1111 1111 1111", "13812345678"
 REFUNDS = [
@@ -54,11 +53,6 @@ def treat(people, document, treatment: str, **more):
 
 def shown(person, answer):
     return services.present(actor=person, answer=services.get_answer(actor=person, answer_id=answer.pk))
-
-
-def streamed(answer) -> list[tuple[str, object]]:
-    entries = redis_client().xrange(streaming.stream_key(answer.pk))
-    return [(fields["event"], json.loads(sealed.unseal(fields["data"], seconds=60))) for _, fields in entries]
 
 
 def everything(view) -> str:

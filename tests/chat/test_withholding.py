@@ -10,15 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.audit.models import AuditEvent
-from assistant.chat import answering, citations, services, streaming
+from assistant.chat import answering, citations, services
 from assistant.chat.models import Outcome
 from assistant.chat.withholding import Sieve
-from assistant.documents import sealed
-from assistant.transport import redis_client
 from inference.engines.base import Delta
 
 from .engines import ScriptedModel
-from .library import asked
+from .library import asked, streamed
 
 GERMANY = "What is the meal allowance in Germany?"
 
@@ -31,11 +29,6 @@ def _withhold(settings):
 def answered(person, script):
     answer = asked(person, GERMANY, tools=replace(answering.tools(), engine=ScriptedModel(script)))
     return answer, services.present(actor=person, answer=services.get_answer(actor=person, answer_id=answer.pk))
-
-
-def streamed(answer) -> list[tuple[str, object]]:
-    entries = redis_client().xrange(streaming.stream_key(answer.pk))
-    return [(fields["event"], json.loads(sealed.unseal(fields["data"], seconds=60))) for _, fields in entries]
 
 
 def test_unsupported_sentences_are_nowhere_and_counted(company, people):

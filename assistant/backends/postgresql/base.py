@@ -18,7 +18,7 @@ from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 from psycopg.pq import ExecStatus, TransactionStatus
 
-from assistant.backends.idle import Idle, Key
+from assistant.backends.idle import GivesBack, Idle, Key
 
 _SECONDS = 60.0  # idle for longer: closed, so that a burst leaves no crowd of server processes behind
 _ANSWER_MS = 3000  # as `connect_timeout`
@@ -49,8 +49,8 @@ def answers(connection: psycopg.Connection[Any]) -> bool:
 idle: Idle[psycopg.Connection[Any]] = Idle(at_rest, answers=answers, seconds=_SECONDS)
 
 
-class DatabaseWrapper(base.DatabaseWrapper):
-    _opened: Key | None = None
+class DatabaseWrapper(GivesBack, base.DatabaseWrapper):
+    idle = idle
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
         """One that is idle, else a new one."""
@@ -61,13 +61,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return kept
         made: psycopg.Connection[Any] = super().get_new_connection(conn_params)
         return made
-
-    def _close(self) -> None:
-        """Give it back; after a fault, or in the middle of something, close it."""
-        if self.connection is None:
-            return
-        if self._opened is None or self.errors_occurred or not idle.put(self._opened, self.connection):
-            super()._close()  # type: ignore[misc]  # Django's types leave it out
 
     def close_pool(self) -> None:
         """Django's word before a database is dropped or copied, or the time zone changes: nobody may be connected."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
-from assistant.backends.idle import Key
+from assistant.backends.idle import GivesBack
 
 from .idle import at_rest, idle, key
 
@@ -24,9 +24,9 @@ _SHORT_MS, _LONG_MS = 3, 18  # SQLite sleeps 1, 2 ms and 1, 2, 5, 10 ms inside t
 _SOON = 0.5  # seconds after which a wait is a long one
 
 
-class DatabaseWrapper(base.DatabaseWrapper):
+class DatabaseWrapper(GivesBack, base.DatabaseWrapper):
+    idle = idle
     transaction_mode: str | None
-    _opened: Key | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> sqlite3.Connection:
         """One that is idle, else a new one."""
@@ -36,13 +36,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         made: sqlite3.Connection = super().get_new_connection(conn_params)
         at_rest(made)
         return made
-
-    def _close(self) -> None:
-        """Give it back; after a fault, or in the middle of something, close it."""
-        if self.connection is None:
-            return
-        if self._opened is None or self.errors_occurred or not idle.put(self._opened, self.connection):
-            super()._close()  # type: ignore[misc]  # Django's types leave it out
 
     def _start_transaction_under_autocommit(self) -> None:
         begin = f"BEGIN {self.transaction_mode or ''}"
