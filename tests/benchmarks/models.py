@@ -23,6 +23,7 @@ import torch
 from inference import loading
 from inference.benchmark import speed
 from inference.config import GenerationOptions
+from inference.energy import Energy
 from inference.engines import llama
 from inference.engines.base import GenerationRequest, Message
 from inference.engines.batching import BatchingEngine
@@ -109,12 +110,30 @@ def question(words: int, tokens: int, seed: int, key: str = "") -> GenerationReq
     return GenerationRequest(text, (), (Message("user", text),), options=options, caller=str(seed), cache_key=key)
 
 
-def plain(loaded: loading.LoadedModel, words: int, tokens: int) -> float:
-    """Tokens per second of the library's generate for one user."""
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """Tokens per second of new text: `whole` with the time to read the prompts, `writing` without it."""
+
+    whole: float
+    writing: float
+
+    @classmethod
+    def between(cls, tokens: int, seconds: float, read: int, reading: float) -> Rates:
+        """From a run of so many tokens, and one of the same prompts that ended after the first `read` tokens."""
+        return cls(tokens / seconds, (tokens - read) / (seconds - reading))
+
+
+def each(energy: Energy, tokens: int) -> float | None:
+    """Joules for a new token; None where the machine does not tell."""
+    return None if energy.joules is None else round(energy.joules / tokens, 3)
+
+
+def plain(loaded: loading.LoadedModel, words: int, tokens: int) -> tuple[Rates, int]:
+    """The library's generate for one user, and how many tokens were written to find it."""
     text = question(words, tokens, 1).messages[0].content
     ids = loaded.tokenizer(text, return_tensors="pt")["input_ids"].to(loaded.device)
-    rates = []
-    for _ in range(3):
+
+    def seconds(tokens: int) -> float:
         began = time.perf_counter()
         with torch.inference_mode():
             loaded.model.generate(
@@ -126,8 +145,11 @@ def plain(loaded: loading.LoadedModel, words: int, tokens: int) -> float:
             )
         if loaded.device != "cpu":
             torch.cuda.synchronize()
-        rates.append(tokens / (time.perf_counter() - began))
-    return statistics.median(rates[1:])
+        return time.perf_counter() - began
+
+    seconds(tokens)
+    whole = statistics.median(seconds(tokens) for _ in range(2))
+    return Rates.between(tokens, whole, 1, statistics.median(seconds(1) for _ in range(3))), 3 * tokens + 3
 
 
 def library_batch(loaded: loading.LoadedModel, requests: list[GenerationRequest]) -> float:
@@ -174,9 +196,15 @@ def main() -> None:
         loaded = loading.load(folder, device=arguments.device)
         if arguments.baseline == "float32":
             loaded.model.float()
-        base = plain(loaded, arguments.words, min(arguments.tokens, 32))
-        results["generate_tokens_per_second"] = round(base, 2)
-        print(f"plain generate, {arguments.baseline}, one user: {base:.1f} tokens/s", flush=True)
+        with Energy(arguments.device) as energy:
+            base, written = plain(loaded, arguments.words, min(arguments.tokens, 32))
+        results |= {"energy": energy.source, "generate_joules_per_token": each(energy, written)}
+        results["generate_tokens_per_second"] = round(base.whole, 2)
+        results["generate_writing"] = round(base.writing, 2)
+        print(
+            f"plain generate, {arguments.baseline}, one user: {base.whole:.1f} tokens/s, writing {base.writing:.1f}",
+            flush=True,
+        )
         if count := arguments.library_batch:
             rate = library_batch(loaded, [question(16 + at % 7 * 16, arguments.tokens, at) for at in range(count)])
             results[f"library_batch_{count}"] = round(rate, 1)
@@ -190,7 +218,7 @@ def main() -> None:
     print(json.dumps(results))
 
 
-def measure(folder: Path, recipe: str, arguments: argparse.Namespace, base: float) -> dict[str, object]:
+def measure(folder: Path, recipe: str, arguments: argparse.Namespace, base: Rates) -> dict[str, object]:
     if recipe.startswith("gguf-"):
         return measure_gguf(folder, recipe, arguments, base)
     began = time.perf_counter()
@@ -226,7 +254,7 @@ def processor() -> str:
     return names[0] if names else ""
 
 
-def measure_gguf(folder: Path, recipe: str, arguments: argparse.Namespace, base: float) -> dict[str, object]:
+def measure_gguf(folder: Path, recipe: str, arguments: argparse.Namespace, base: Rates) -> dict[str, object]:
     """The same shape as a GGUF file, its matrices as the recipe says."""
     into = folder.parent / recipe
     into.mkdir()
@@ -250,7 +278,7 @@ def measure_gguf(folder: Path, recipe: str, arguments: argparse.Namespace, base:
 
 
 def serve(
-    start: Callable[[BatchOptions], BatchingEngine], recipe: str, arguments: argparse.Namespace, base: float
+    start: Callable[[BatchOptions], BatchingEngine], recipe: str, arguments: argparse.Namespace, base: Rates
 ) -> dict[str, object]:
     found: dict[str, object] = {}
     users = [int(number) for number in arguments.users.split(",")]
@@ -263,15 +291,22 @@ def serve(
         mixed = [question(16 + at % 7 * 16, arguments.tokens, at) for at in range(count)]
         if arguments.device != "cpu":
             speed(engine, mixed, users=number)  # records the graphs
-        run = speed(engine, mixed, users=number)
+        with Energy(arguments.device) as energy:
+            run = speed(engine, mixed, users=number)
+        only = speed(engine, [question(16 + at % 7 * 16, 1, at) for at in range(count)], users=number)
+        rates = Rates.between(run.tokens, run.seconds, only.tokens, only.seconds)
         found[f"users_{number}"] = {
-            "tokens_per_second": round(run.tokens_per_second, 1),
+            "tokens_per_second": round(rates.whole, 1),
             "first_token_ms": round(run.first_token_ms, 1),
-            "times_generate": round(run.tokens_per_second / base, 1),
+            "times_generate": round(rates.whole / base.whole, 1),
+            "writing": round(rates.writing, 1),
+            "times_writing": round(rates.writing / base.writing, 1),
+            "joules_per_token": each(energy, run.tokens),
         }
         print(
-            f"{recipe:>9} {number:>4} users: {run.tokens_per_second:9.1f} tokens/s, "
-            f"{run.tokens_per_second / base:7.1f} times generate; first token {run.first_token_ms:8.1f} ms",
+            f"{recipe:>9} {number:>4} users: {rates.whole:9.1f} tokens/s, {rates.whole / base.whole:7.1f} times "
+            f"generate; writing {rates.writing:9.1f}, {rates.writing / base.writing:7.1f} times; "
+            f"first token {run.first_token_ms:8.1f} ms",
             flush=True,
         )
     if count := arguments.sequential:
