@@ -9,9 +9,9 @@ Safe to import anywhere: parser libraries are imported in the child process only
 
 from retrieval.parsing.limits import Limits
 from retrieval.parsing.registry import can_render, supported_media_types
-from retrieval.parsing.sandbox import parse_file, render_page, sandbox_layers
+from retrieval.parsing.sandbox.parent import parse_file, render_page, sandbox_layers
+from retrieval.parsing.sandbox.wire import Rect, RenderedPage
 from retrieval.parsing.sniffing import sniff
-from retrieval.parsing.wire import Rect, RenderedPage
 
 __all__ = [
     "Limits",

@@ -19,7 +19,7 @@ from retrieval.errors import LimitExceeded, UnsupportedFormat
 from retrieval.parsing import registry
 from retrieval.parsing.base import Source
 from retrieval.parsing.limits import Limits
-from retrieval.parsing.wire import Rect, RenderedPage
+from retrieval.parsing.sandbox.wire import Rect, RenderedPage
 from retrieval.schema import ParsedPage
 
 _WIDEST = 4_000

@@ -20,7 +20,7 @@ import pytest
 
 from retrieval.errors import CorruptDocument, EmptyDocument, LimitExceeded, ParserCrashed, UnsupportedFormat
 from retrieval.parsing import Limits, parse_file, render_page, sandbox_layers
-from retrieval.parsing.sandbox import _library_paths, _nursery
+from retrieval.parsing.sandbox.parent import _library_paths, _nursery
 from tests.retrieval.parsing.helpers import parse
 from tests.retrieval.parsing.samples import SENTENCE, mail, outlook, packed, pdf, word
 
@@ -28,7 +28,7 @@ ATTEMPTS = """
 import json, os, sys
 sys.path[:] = json.loads(sys.argv[1])
 import ctypes, socket, subprocess, threading
-from retrieval.parsing import isolation
+from retrieval.parsing.sandbox import isolation
 folder, outside, port = sys.argv[2], sys.argv[3], int(sys.argv[4])
 layers = isolation.apply(memory=1 << 30, cpu=20, output=1 << 20, folder=folder, readable=json.loads(sys.argv[5]))
 libc = ctypes.CDLL(None, use_errno=True)
@@ -115,7 +115,7 @@ def zygotes() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile, or waits to be reaped
-            if "retrieval.parsing.zygote" in " ".join(child.cmdline()):
+            if "retrieval.parsing.sandbox.zygote" in " ".join(child.cmdline()):
                 found.append(child)
     return found
 

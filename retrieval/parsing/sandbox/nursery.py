@@ -1,6 +1,6 @@
 """Where parser processes come from: one zygote for each of our processes, started with the first file.
 
-Knows the zygote's protocol and life; does not know what a child is asked or what it answers (`sandbox`). A zygote that
+Knows the zygote's protocol and life; does not know what a child is asked or what it answers (`parent`). A zygote that
 has died is replaced with the next request. A fork of our process (a prefork worker) starts its own.
 """
 
@@ -20,7 +20,9 @@ from typing import IO, Any
 
 from retrieval.errors import ParserCrashed
 
-_BOOT = "import sys,json;sys.path[:]=json.loads(sys.argv.pop(1));from retrieval.parsing.zygote import main;main()"
+_BOOT = (
+    "import sys,json;sys.path[:]=json.loads(sys.argv.pop(1));from retrieval.parsing.sandbox.zygote import main;main()"
+)
 _ENVIRONMENT = {  # nothing of ours: only what keeps libraries single-threaded and quiet
     "LANG": "C.UTF-8",
     "HOME": "/nonexistent",

@@ -25,8 +25,8 @@ from importlib import import_module
 
 DESCRIPTORS = 5  # request, file, answers, last words, status: in this order with every request
 _PRELOADED = (
-    "child", "plain", "markdown", "html", "delimited", "docx", "pptx", "xlsx", "opendocument", "epub", "rtf", "mail",
-    "pdf",
+    "sandbox.child", "plain", "markdown", "html", "delimited", "docx", "pptx", "xlsx", "opendocument", "epub", "rtf",
+    "mail", "pdf",
 )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def _become(descriptors: list[int]) -> None:
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         os.chdir(request["folder"])
         os.environ["HOME"] = os.environ["TMPDIR"] = request["folder"]
-        from retrieval.parsing import child
+        from retrieval.parsing.sandbox import child
 
         child.main(request)
         code = 0

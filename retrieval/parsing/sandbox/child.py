@@ -13,9 +13,10 @@ from importlib import import_module
 from typing import Any
 
 from retrieval.errors import CorruptDocument, LimitExceeded, ParseError
-from retrieval.parsing import isolation, registry, wire
+from retrieval.parsing import registry
 from retrieval.parsing.base import Context, Source
 from retrieval.parsing.limits import Limits
+from retrieval.parsing.sandbox import isolation, wire
 from retrieval.parsing.sniffing import sniff_bytes
 
 # What damaged content makes third-party libraries raise; anything else is a fault of ours and ends as a crash.

@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from retrieval.errors import LimitExceeded, ParseError, ParserCrashed
-from retrieval.parsing import wire
 from retrieval.parsing.base import no_progress
 from retrieval.parsing.limits import Limits
-from retrieval.parsing.nursery import Nursery, anonymous_file
+from retrieval.parsing.sandbox import wire
+from retrieval.parsing.sandbox.nursery import Nursery, anonymous_file
 from retrieval.schema import ParsedDocument, ParsedPage
 
 DEFAULT_LIMITS = Limits()
 _T = TypeVar("_T")
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def parse_file(
