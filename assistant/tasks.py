@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from assistant import engines
 from assistant.models import JobKind
 from assistant.registry import benchmarking, importing, jobs, quantizing
 
@@ -22,3 +23,4 @@ def work(job_id: int) -> None:
 @shared_task(name="assistant.tasks.sweep")
 def sweep() -> None:
     jobs.resend()
+    engines.store().tidy()

@@ -1,4 +1,4 @@
-"""How much memory a block of work takes at its worst, on the processor (Linux) or on a CUDA device.
+"""How much memory a block of work takes at its worst, on the processor (Linux) or on the CUDA devices.
 
 Knows the kernel's and CUDA's counters. Does not know models.
 """
@@ -39,23 +39,27 @@ def give_back() -> None:
 
 
 class Peak:
-    """`with Peak("cpu") as peak: …`; afterwards `peak.bytes` is the most that was in use beyond what was before."""
+    """`with Peak("cpu") as peak: …`; afterwards `peak.bytes` is the most that was in use beyond what was before.
+
+    On a CUDA device: of all cards together, as a model may lie on several; each card's own most, added up.
+    """
 
     def __init__(self, device: str = "cpu") -> None:
-        self._cuda = device if device.startswith("cuda") else ""
+        self._cuda = device.startswith("cuda")
         self.bytes = 0
-        self._before = 0
+        self._before: list[int] = []
 
     def __enter__(self) -> Peak:
         if self._cuda:
             from torch import cuda
 
-            cuda.reset_peak_memory_stats(self._cuda)
-            self._before = cuda.memory_allocated(self._cuda)
+            for card in range(cuda.device_count()):
+                cuda.reset_peak_memory_stats(card)
+            self._before = [cuda.memory_allocated(card) for card in range(cuda.device_count())]
         else:
             give_back()  # else what was freed before is filled first, and not counted
             _CLEAR.write_text("5", encoding="ascii")  # see proc(5): resets the high-water mark
-            self._before = resident_bytes()
+            self._before = [resident_bytes()]
         return self
 
     def __exit__(
@@ -64,6 +68,7 @@ class Peak:
         if self._cuda:
             from torch import cuda
 
-            self.bytes = cuda.max_memory_allocated(self._cuda) - self._before
+            most = [cuda.max_memory_allocated(card) for card in range(cuda.device_count())]
         else:
-            self.bytes = max(0, resident_bytes("VmHWM") - self._before)
+            most = [resident_bytes("VmHWM")]
+        self.bytes = sum(max(0, after - before) for before, after in zip(self._before, most, strict=True))

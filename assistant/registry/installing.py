@@ -6,12 +6,8 @@ commands call this; it is the one way out of the building, and each host is anno
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from django.conf import settings
 
 from assistant import egress, engines
 from assistant.audit import services as audit
@@ -34,11 +30,9 @@ def pull(
 
     Raises what `pulling.pull` and the store raise.
     """
-    settings.MODELS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = name or (gguf.title(file) if file else repository.partition("/")[2])
     engines.store().check_free(name)
-    with tempfile.TemporaryDirectory(dir=settings.MODELS_DIR, prefix=".pull-") as temporary:
-        into = Path(temporary)
+    with engines.store().working_folder(name) as into:
         allow = egress.allow_also
         pulling.pull(repository, revision=revision, into=into, hub=hub, file=file, allow=allow, told=told)
         manifest = engines.store().import_path(

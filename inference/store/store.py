@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from inference import quantization
-from inference.errors import ModelCorrupt, ModelNotFound
+from inference.errors import DiskFull, ModelCorrupt, ModelNotFound
 
 from . import contents, gguf
 from .gates import Gate
@@ -141,7 +141,7 @@ class ModelStore:
         """A new folder, filled, looked through and recorded; nothing half is left behind. Of two at once under one
         name the first to end is installed, whole; the other raises FileExistsError."""
         self.check_free(name)
-        with self._working_folder(name) as partial:
+        with self.working_folder(name) as partial:
             known = fill(partial)
             facts = _facts(partial, known["kind"])
             manifest = Manifest(
@@ -163,22 +163,37 @@ class ModelStore:
         return manifest
 
     @contextmanager
-    def _working_folder(self, name: str) -> Iterator[Path]:
-        """An empty folder that nobody else writes to, locked while it is in use and taken away in the end. What nobody
-        holds a lock on was left by a process that was killed, and is taken away first."""
+    def working_folder(self, name: str) -> Iterator[Path]:
+        """An empty folder that nobody else writes to, locked while it is in use and taken away in the end. Raises
+        DiskFull, in place of whatever says so in there."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self.root):
-            for left in self.root.glob(".*.partial"):
-                with suppress(OSError), _locked(left, fcntl.LOCK_NB):
-                    shutil.rmtree(left)
+            self._tidy()
             folder = Path(tempfile.mkdtemp(dir=self.root, prefix=f".{name}.", suffix=".partial"))
             lock = os.open(folder, os.O_RDONLY)
             fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield folder
+        except Exception as error:
+            if _no_room(error):
+                words = f"{name}: no space is left on the disk where the models lie."
+                raise DiskFull(words, hint="Free some, and try again; nothing half is kept.") from error
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)  # nothing is there any more once it has become the model
             os.close(lock)
+
+    def tidy(self) -> None:
+        """Take away what processes that were killed have left half made."""
+        if next(self.root.glob(".*.partial"), None) is None:
+            return
+        with _locked(self.root):
+            self._tidy()
+
+    def _tidy(self) -> None:
+        for left in self.root.glob(".*.partial"):  # in use is what somebody holds a lock on
+            with suppress(OSError), _locked(left, fcntl.LOCK_NB):
+                shutil.rmtree(left)
 
     def verify(self, name: str) -> Manifest:
         """Read every file again. Raises ModelCorrupt naming the first file that is missing, added or altered."""
@@ -199,6 +214,12 @@ class ModelStore:
 
     def remove(self, name: str) -> None:
         shutil.rmtree(self.folder(name))
+
+
+def _no_room(error: Exception) -> bool:
+    """Whether it says that the disk is full; safetensors' own library says so in words only."""
+    number = getattr(error, "errno", None)
+    return number in {errno.ENOSPC, errno.EDQUOT} or f"(os error {errno.ENOSPC})" in str(error)
 
 
 def _installed(name: str) -> str:
@@ -258,7 +279,12 @@ def _bring(targets: dict[Path, Path], told: Told, *, move: bool) -> None:
 
 def _opened(path: Path) -> BinaryIO:
     """The file to read, if it is still a plain one: a link or a pipe may have taken its place since it was chosen."""
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:  # a link, a socket
+            raise ModelCorrupt(f"{path.name} is no plain file", file=path.name, hint="Import it again.") from error
+        raise
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
         raise ModelCorrupt(f"{path.name} is no plain file", file=path.name, hint="Import it again.")

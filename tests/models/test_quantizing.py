@@ -1,9 +1,13 @@
 """Quantizing an installed model: measured, recorded, refused past the limits, and never activated without its gate."""
 
 import json
+import signal
+import subprocess
+import sys
 from io import StringIO
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
@@ -187,6 +191,48 @@ def test_a_job_that_fails_says_why_and_one_that_is_lost_is_given_up(store):
     assert lost.state == JobState.FAILED
     assert "too little memory" in lost.problem
     assert jobs.resend() == 0
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from inference import quantizing
+from inference.store import ModelStore
+
+store = ModelStore(Path(sys.argv[1]))
+
+def make(into):
+    quantizing.quantize(store.folder("tiny"), into, "int8", device="cpu")
+    print("written", flush=True)
+    time.sleep(600)
+
+store.derive(store.manifest("tiny"), "tiny-int8", make, by="test")
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_worker_was_killed_the_job_is_done_by_another_and_nothing_half_lies_about(store):
+    job = quantizing.begin(name="tiny", recipe="int8", allowed=LENIENT)
+    ModelJob.objects.filter(pk=job.pk).update(state=JobState.RUNNING, attempt=1)  # its lease has run out
+    worker = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(store.root)], stdout=subprocess.PIPE, text=True, cwd=settings.BASE_DIR
+    )
+    try:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "written\n"
+        (half,) = store.root.glob(".*.partial")
+        tasks.sweep()
+        assert list(half.glob("*.safetensors"))  # in use: nobody takes it away
+    finally:
+        worker.send_signal(signal.SIGKILL)
+        worker.communicate(timeout=60)
+    assert half.is_dir()
+    tasks.sweep()
+    assert [path.name for path in store.root.iterdir()] == ["tiny"]
+    tasks.work(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.problem, job.attempt) == (JobState.DONE, "", 2)
+    assert store.verify("tiny-int8").gate.passed
 
 
 @pytest.mark.django_db

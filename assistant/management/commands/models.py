@@ -107,6 +107,8 @@ class Command(BaseCommand):
                 getattr(self, f"_{do}")(options)
         except (InferenceError, AssistantError, FileExistsError, ValueError) as error:
             raise CommandError(in_full(error)) from error
+        except OSError as error:
+            raise CommandError(f"A file could not be read or written: {error}.") from error
 
     @staticmethod
     def _add_quantize(parser: ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from inference.engines.base import collect
 from inference.engines.batching import BatchingEngine
 from inference.engines.running import BatchOptions
 from inference.engines.transformers import TransformersEngine
+from inference.memory import Peak
 from tests.inference.many import asking, never, together
 
 QUESTIONS = [
@@ -102,3 +103,11 @@ def test_a_model_that_no_card_holds_is_laid_over_two(qwen2_folder, alone, monkey
     assert {*spreading.layer_devices(loaded.model)} == {"cuda:0", "cuda:1"}
     loaded.model.float()
     assert _answers(loaded) == [*alone, alone[1]]
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two cards")
+def test_peak_memory_is_that_of_all_cards_together():
+    with Peak("cuda:0") as peak:
+        for card, mib in ((0, 64), (1, 96)):
+            torch.zeros(mib * 2**20, dtype=torch.uint8, device=f"cuda:{card}")
+    assert peak.bytes == 160 * 2**20

@@ -1,8 +1,12 @@
 import json
 import os
 import shutil
+import stat
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -73,18 +77,20 @@ def test_remote_code_in_the_configuration_is_refused(store, qwen2_folder, tmp_pa
         store.import_path(copy, name="tiny", **FACTS)
 
 
-def test_a_pipe_is_refused_and_never_waited_for(store, qwen2_folder, tmp_path):
-    piped = tmp_path / "piped"
-    shutil.copytree(qwen2_folder, piped)
-    os.mkfifo(piped / "README.md")
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR])
+def test_a_pipe_a_socket_and_a_device_are_refused_and_never_waited_for(store, qwen2_folder, tmp_path, kind):
+    laid = tmp_path / "laid"
+    shutil.copytree(qwen2_folder, laid)
+    try:
+        os.mknod(laid / "README.md", kind | 0o600, os.makedev(1, 5) if kind == stat.S_IFCHR else 0)  # /dev/zero
+    except PermissionError:
+        pytest.skip("only root may make a device")
     with pytest.raises(ModelCorrupt, match=r"README\.md is no plain file"):
-        store.import_path(piped, name="tiny", **FACTS)
+        store.import_path(laid, name="tiny", **FACTS)
 
 
-@pytest.mark.parametrize(("replace", "error"), [("link", OSError), ("pipe", ModelCorrupt)])
-def test_what_takes_a_files_place_after_it_was_chosen_is_not_read(
-    store, qwen2_folder, tmp_path, monkeypatch, replace, error
-):
+@pytest.mark.parametrize("replace", ["link", "pipe", "socket"])
+def test_what_takes_a_files_place_after_it_was_chosen_is_not_read(store, qwen2_folder, tmp_path, monkeypatch, replace):
     laid, elsewhere = tmp_path / "laid", tmp_path / "elsewhere.json"
     shutil.copytree(qwen2_folder, laid)
     shutil.copy(laid / "config.json", elsewhere)
@@ -92,12 +98,16 @@ def test_what_takes_a_files_place_after_it_was_chosen_is_not_read(
 
     def chosen(source):
         found = choose(source)
-        (laid / "config.json").unlink()
-        (laid / "config.json").symlink_to(elsewhere) if replace == "link" else os.mkfifo(laid / "config.json")
+        taken = laid / "config.json"
+        taken.unlink()
+        if replace == "link":
+            taken.symlink_to(elsewhere)
+        else:
+            os.mknod(taken, (stat.S_IFIFO if replace == "pipe" else stat.S_IFSOCK) | 0o600)
         return found
 
     monkeypatch.setattr(store_module, "selected", chosen)
-    with pytest.raises(error):
+    with pytest.raises(ModelCorrupt, match=r"config\.json is no plain file"):
         store.import_path(laid, name="tiny", **FACTS)
     assert store.names() == []
 
@@ -208,3 +218,56 @@ def test_remove(store, qwen2_folder):
     assert store.names() == []
     with pytest.raises(ModelNotFound):
         store.remove("tiny")
+
+
+FULL = """
+import subprocess, sys
+from pathlib import Path
+from inference.errors import DiskFull
+from inference.store import ModelStore
+
+disk, source, size = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=True)
+store = ModelStore(disk)
+
+def written(into):
+    import torch
+    from safetensors.torch import save_file
+    save_file({"a": torch.zeros(int(size))}, into / "model.safetensors")
+
+def brought():
+    store.import_path(source, name="tiny", licence="MIT", imported_by="test")
+
+def derived():
+    from inference.store import Manifest
+    parent = Manifest("big", "safetensors", "", "", "MIT", "", "", "", "", ())
+    store.derive(parent, "tiny", written, by="test")
+
+for act in (brought, derived):
+    try:
+        act()
+    except DiskFull as error:
+        print(error, error.hint, [path.name for path in disk.iterdir()])
+"""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare (util-linux)")
+def test_a_disk_that_becomes_full_leaves_nothing_and_is_told(qwen2_folder, tmp_path):
+    """On a real file system that is too small by half: while files are copied, and while weights are written."""
+    own = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+    tried = subprocess.run([*own, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False)
+    if tried.returncode:
+        pytest.skip("this host gives nobody mounts of their own")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    size = sum(path.stat().st_size for path in qwen2_folder.iterdir()) // 2
+    done = subprocess.run(
+        [*own, sys.executable, "-c", FULL, str(disk), str(qwen2_folder), str(size)],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    told = "tiny: no space is left on the disk where the models lie. Free some, and try again; nothing half is kept. []"
+    assert done.stdout.splitlines() == [told, told], done.stderr
