@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from assistant import collation
 from assistant.accounts import policy, services
 from assistant.accounts.models import User
 from assistant.chat import persons
@@ -28,8 +29,7 @@ YEAR = 365 * 24 * 3600
 @require_safe
 def account(request: HttpRequest) -> HttpResponse:
     person = actor(request)
-    teams = [membership.team for membership in person.memberships.select_related("team").order_by("team__name")]
-    return render(request, "web/account.html", {"person": person, "teams": teams})
+    return render(request, "web/account.html", {"person": person, "teams": collation.ordered(person.teams.all())})
 
 
 @never_cache

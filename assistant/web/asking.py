@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from assistant import collation
 from assistant.accounts.models import User
 from assistant.chat import examples
 from assistant.chat import services as chat
@@ -160,7 +161,7 @@ def _place(answer: Answer) -> str:
 
 def _collections(person: User) -> list[tuple[str, str]]:
     """What a question may be narrowed to: collections in which the person can read something."""
-    return list(policy.readable_collections(person).values_list("slug", "name"))
+    return collation.ordered(policy.readable_collections(person).values_list("slug", "name"), lambda row: row[1])
 
 
 def _narrowed(conversation: Conversation, collections: list[tuple[str, str]]) -> dict[str, list[str]]:

@@ -17,13 +17,15 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from assistant import collation
 from assistant.accounts.models import User
+from assistant.accounts.roles import Duty, has_duty
 from assistant.documents import policy, services
 from assistant.documents.models import Document, Status
 from assistant.errors import AuditUnavailable, Unavailable
 
 from . import failures
-from .forms import DocumentForm, GrantForm, MoveForm, RevealForm, VersionForm
+from .forms import DocumentForm, MoveForm, RestrictForm, RevealForm, VersionForm
 from .pages import acted, actor, form_page, off_the_loop, submitted
 
 PICTURE_WIDTH = 1200
@@ -46,9 +48,10 @@ def document(request: HttpRequest, document_id: UUID) -> HttpResponse:
         "citations": row.citations.aggregate(times=Count("pk"), answers=Count("answer", distinct=True)),
         "readable": row.current_id is not None or state.manages,
         "pages": _page_count(row, state),
+        "reviews": has_duty(person, Duty.REVIEW_AUDIT),
     }
     if state.manages:
-        context["people"] = services.access_report(actor=person, document=row)
+        context["people"] = _reading(person, row)
     return render(request, "web/document.html", context)
 
 
@@ -211,7 +214,7 @@ def access(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """Who can read this document and why; restricting it to fewer people than its collection."""
     person = actor(request)
     row = policy.get_managed_document(person, document_id)
-    form = GrantForm(request.POST or None)
+    form = RestrictForm(request.POST or None)
     if request.method == "POST":
         done, _ = submitted(
             form,
@@ -225,7 +228,7 @@ def access(request: HttpRequest, document_id: UUID) -> HttpResponse:
     context = {
         "document": row,
         "grants": services.document_grants(actor=person, document=row),
-        "people": services.access_report(actor=person, document=row),
+        "people": _reading(person, row),
     }
     return form_page(request, "web/document_access.html", form, context)
 
@@ -262,6 +265,10 @@ def unrestrict(request: HttpRequest, document_id: UUID) -> HttpResponse:
         gettext("The restriction is lifted. Whoever reads the collection can read this document."),
         reverse("web:document-access", args=[row.pk]),
     )
+
+
+def _reading(person: User, row: Document) -> list[services.AccessLine]:
+    return collation.ordered(services.access_report(actor=person, document=row), lambda line: line.person)
 
 
 def _new(data: dict[str, Any], row: Document) -> dict[str, Any]:
@@ -365,7 +372,5 @@ def _page_count(row: Document, state: services.State) -> int:
 
 
 def _move_form(person: User, row: Document) -> MoveForm | None:
-    others = list(
-        policy.managed_collections(person).exclude(pk=row.collection_id).order_by("name").values_list("slug", "name")
-    )
-    return MoveForm(collections=others) if others else None
+    others = policy.managed_collections(person).exclude(pk=row.collection_id).values_list("slug", "name")
+    return MoveForm(collections=collation.ordered(others, lambda other: other[1])) if others else None

@@ -18,6 +18,12 @@ from .wording import TOKEN_SCOPE_WORDS, TREATMENT_WORDS
 _DOCUMENT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
+def document_id(typed: str) -> str:
+    """The id in what was typed: an id, or the address of a document's page; "" without one."""
+    found = _DOCUMENT.search(typed)
+    return found[0].lower() if found else ""
+
+
 class Form(forms.Form):
     """A form of this room: no colon after labels, errors are printed by the `field` part."""
 
@@ -205,6 +211,16 @@ class GrantForm(Form):
         return cleaned
 
 
+class RestrictForm(GrantForm):
+    """For one document: "everyone" would open it to more people than its collection, so it is not offered."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kind = self.fields["kind"]
+        assert isinstance(kind, forms.ChoiceField)
+        kind.choices = [choice for choice in GrantForm.base_fields["kind"].choices if choice[0] != "everyone"]
+
+
 class DocumentForm(Form):
     title = forms.CharField(label=_("Title"), max_length=300)
     valid_from = forms.DateField(label=_("Valid from"), required=False, widget=DateInput())
@@ -331,8 +347,7 @@ class HoldForm(Form):
     def clean_target(self) -> str:
         """A document is named by the number in the address of its page."""
         typed = str(self.cleaned_data["target"]).strip()
-        found = _DOCUMENT.search(typed)
-        return found[0] if found else typed
+        return document_id(typed) or typed
 
 
 class SavedSearchForm(Form):

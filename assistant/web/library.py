@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from assistant import collation
 from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, has_duty, require
 from assistant.documents import personal, policy, services
@@ -35,7 +36,7 @@ def library(request: HttpRequest) -> HttpResponse:
     counts = dict(policy.visible_documents(person).order_by().values_list("collection").annotate(count=Count("pk")))
     collections = [
         {"row": row, "count": counts.get(row.pk, 0), "readers": _readers(row), "curators": _curators(row)}
-        for row in rows
+        for row in collation.ordered(rows, lambda row: row.name)
     ]
     may_create = has_duty(person, Duty.MANAGE_DOCUMENTS)
     return render(request, "web/library.html", {"collections": collections, "may_create": may_create})
@@ -188,7 +189,7 @@ def access(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "collection": row,
         "grants": services.collection_grants(actor=person, collection=row),
-        "people": services.access_report(actor=person, collection=row),
+        "people": collation.ordered(services.access_report(actor=person, collection=row), lambda line: line.person),
     }
     return form_page(request, "web/collection_access.html", form, context)
 
@@ -211,12 +212,13 @@ def search(request: HttpRequest) -> HttpResponse:
     person = actor(request)
     words = request.GET.get("q", "").strip()
     results = services.search(actor=person, query=words, limit=20) if words else []
-    return render(request, "web/search.html", {"words": words, "results": results})
+    names = dict(policy.visible_collections(person).values_list("slug", "name")) if results else {}
+    return render(request, "web/search.html", {"words": words, "results": results, "names": names})
 
 
 def curators(rows: QuerySet[Collection]) -> list[str]:
     """The names of all curators of these collections, each once."""
-    return sorted({name for row in rows for name in _curators(row)})
+    return collation.ordered({name for row in rows for name in _curators(row)})
 
 
 def _take(request: HttpRequest, person: User, row: Collection, file: Any) -> bool:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from assistant import collation
 from assistant.accounts import policy, services
 from assistant.accounts.models import Team, User
 from assistant.accounts.roles import Role
@@ -34,9 +35,12 @@ def people(request: HttpRequest) -> HttpResponse:
         rows = rows.filter(role=role)
     if state in {"active", "disabled"}:
         rows = rows.filter(is_active=state == "active")
+    page = paged(request, [pk for pk, _, _ in collation.ordered(rows.values_list("pk", "name", "email"), _called)])
+    found = rows.in_bulk(list(page.object_list))
     context = {
-        "page": paged(request, rows),
-        "teams": policy.teams(manager).annotate(count=Count("memberships")),
+        "page": page,
+        "people": [found[key] for key in page.object_list if key in found],
+        "teams": collation.ordered(policy.teams(manager).annotate(count=Count("memberships"))),
         "roles": Role.choices,
         "words": words,
         "role": role,
@@ -72,7 +76,7 @@ def person(request: HttpRequest, user_id: int) -> HttpResponse:
             return redirect("web:person", user_id=user_id)
     context = {
         "person": row,
-        "memberships": row.memberships.select_related("team").order_by("team__name"),
+        "memberships": collation.ordered(row.memberships.select_related("team"), lambda each: each.team.name),
         "live_tokens": policy.tokens(row).count(),
         "myself": row.pk == manager.pk,
     }
@@ -184,6 +188,12 @@ def remove_member(request: HttpRequest, slug: str, user_id: int) -> HttpResponse
     )
 
 
+def _called(row: tuple[int, str, str]) -> str:
+    """What a person is shown as: the name, else the address."""
+    _, name, email = row
+    return name or email
+
+
 def _add(manager: User, team: Team, email: str) -> None:
     try:
         member = policy.only(policy.people(manager), email__iexact=email)
@@ -194,5 +204,5 @@ def _add(manager: User, team: Team, email: str) -> None:
 
 
 def _team_context(row: Team, member_form: MemberForm) -> dict[str, object]:
-    memberships = row.memberships.select_related("user").order_by("user__name", "user__email")
+    memberships = collation.ordered(row.memberships.select_related("user"), lambda each: each.user)
     return {"team": row, "memberships": memberships, "member_form": member_form}

@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
+from assistant import collation
 from assistant.accounts.roles import Duty, Role, has_duty, require
 from assistant.documents import policy, services
 
@@ -50,12 +51,14 @@ def corpus(request: HttpRequest) -> HttpResponse:
     person = actor(request)
     slug, kind = _filters(request)
     found = services.personal_data_map(actor=person, collection=slug, kind=kind)
+    everything = found if not (slug or kind) else services.personal_data_map(actor=person)
+    names = {each.slug: each.name for each in collation.ordered(everything.collections, lambda each: each.name)}
     context = {
         "map": found,
         "page": paged(request, list(found.documents)),
         "slug": slug,
         "kind": kind,
-        "collections": [(each.slug, each.name) for each in services.personal_data_map(actor=person).collections],
+        "names": names,
         "classes": _classes(),
         "manages": has_duty(person, Duty.MANAGE_PRIVACY),
     }

@@ -18,13 +18,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from assistant.accounts import review, two_people
+from assistant.accounts.models import User
+from assistant.accounts.roles import Duty, require
 from assistant.audit.models import AuditPermit, AuditPruning
 from assistant.chat import replay_requests
+from assistant.documents import policy, services
+from assistant.documents.models import Document
 
 from . import review_words
-from .forms import PruningForm, SavedSearchForm
+from .forms import PruningForm, SavedSearchForm, document_id
 from .pages import acted, actor, form_page, paged, submitted
 
+_MOST_SIGHTS, _MOST_TITLES = 500, 20  # shown on one page
 _LATE = timedelta(minutes=2)  # a replay that long without a verdict: nobody may be working on it
 
 
@@ -141,14 +146,36 @@ def replayed(request: HttpRequest, answer_id: UUID) -> HttpResponse:
 
 @require_safe
 def sights(request: HttpRequest) -> HttpResponse:
-    """Who saw this document (`?document=`), or what this person saw (`?person=`)."""
-    document, person = request.GET.get("document", "")[:64], request.GET.get("person", "")[:254]
-    rows = review.sights(actor=actor(request), document=document, person=person)
+    """Who saw this document (`?document=`: its id, its page's address, or words of its title), or what this person saw
+    (`?person=`). Titles are known of documents alone that the reviewer may see in the library."""
+    reviewer = actor(request)
+    typed, person = request.GET.get("document", "").strip()[:300], request.GET.get("person", "").strip()[:254]
+    document = document_id(typed)
+    fitting = _titled(reviewer, typed) if typed and not document else []
+    if len(fitting) == 1:
+        document = str(fitting[0].pk)
+    asked = bool(document or not typed)
+    rows = review.sights(actor=reviewer, document=document, person=person) if asked else []
     people = review.addresses(row.who for row in rows)
-    shown = [
-        {"row": row, "who": people.get(row.who, row.who), "ways": review_words.ways(row.ways)} for row in rows[:500]
-    ]
-    return render(request, "web/audit_sights.html", {"document": document, "person": person, "rows": shown})
+    titles = policy.titles(reviewer, [document, *(row.document for row in rows[:_MOST_SIGHTS])])
+    context = {
+        "typed": typed,
+        "person": person,
+        "title": titles.get(document, ""),
+        "asked": asked and bool(document or person),
+        "fitting": fitting[:_MOST_TITLES],
+        "more": len(fitting) > _MOST_TITLES,
+        "rows": [
+            {
+                "row": row,
+                "who": people.get(row.who, row.who),
+                "title": titles.get(row.document, ""),
+                "ways": review_words.ways(row.ways),
+            }
+            for row in rows[:_MOST_SIGHTS]
+        ],
+    }
+    return render(request, "web/audit_sights.html", context)
 
 
 @require_safe
@@ -179,6 +206,15 @@ def openings(request: HttpRequest) -> HttpResponse:
     people = review.addresses(name for row in page for name in (row.requested_by, row.decided_by))
     rows = [_row(row, people, "") for row in page]
     return render(request, "web/openings.html", {"page": page, "rows": rows, "new": two_people.unread(actor=person)})
+
+
+def _titled(reviewer: User, words: str) -> list[Document]:
+    """Documents whose title, as the reviewer may see it, holds the words; by title. One more than are listed."""
+    require(reviewer, Duty.REVIEW_AUDIT)
+    library = services.documents(actor=reviewer)
+    keys = services.arranged(actor=reviewer, rows=library, words=words)[: _MOST_TITLES + 1]
+    found = library.in_bulk(keys)
+    return [row for row, _ in services.states(actor=reviewer, documents=[found[key] for key in keys if key in found])]
 
 
 def _row(row: AuditPermit, people: dict[str, str], me: str) -> dict[str, Any]:

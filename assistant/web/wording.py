@@ -226,7 +226,7 @@ def scope_words(scopes: Iterable[str]) -> str:
 
 def reason_words(reason: Any) -> str:
     """Why a person can open something, from a `documents.services.Reason`."""
-    values = {"name": reason.name}
+    values = {"name": reason.called or reason.name}
     curates = reason.access == "curator"
     if reason.kind == "everyone":
         return gettext("everyone curates it") if curates else gettext("everyone reads it")

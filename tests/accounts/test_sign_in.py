@@ -37,6 +37,13 @@ def test_sign_in_and_out_are_on_record(client, people):
     assert AuditEvent.objects.get(seq=1).session
 
 
+def test_a_wrong_password_is_told_in_plain_words(client, people):
+    words = sign_in(client, password="wrong").content.decode()
+    assert "This e-mail address and this password do not belong together." in words
+    chinese = client.post(LOGIN, {"login": "a@b.example", "password": "x"}, headers={"accept-language": "zh-hans"})
+    assert "该电子邮箱地址与密码不匹配。" in chinese.content.decode()
+
+
 def test_a_refused_sign_in_is_on_record_without_the_address(client, people):
     sign_in(client, password="wrong")
     sign_in(client, email="ghost@company.example")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import AsyncClient
 
+from assistant import collation
 from assistant.accounts.models import ApiToken, Team, User
 from assistant.audit.catalogue import ACTIONS
 from assistant.audit.models import AuditEvent
@@ -256,3 +259,17 @@ def test_everybody_downloads_what_is_kept_about_them(as_person, people):
     answer = as_person(people.employee).post("/account/export/")
     assert answer["Content-Disposition"].startswith("attachment")
     assert answer.json()["account"]["email"] == people.employee.email
+
+
+def test_people_stand_by_the_name_they_are_shown_with(as_person, people):
+    for email, name in (("a@x.example", "zoe"), ("z@x.example", "Ábel"), ("m@x.example", "")):
+        User.objects.create_user(email, "correct horse battery", name=name, role="employee")
+    body = as_person(people.administrator).get("/people/?role=employee").content.decode()
+    named = re.findall(r'<a href="/people/\d+/" dir="auto">([^<]*)</a>', body)
+    assert named == collation.ordered(named)
+    assert [name for name in named if name in {"zoe", "Ábel", "m@x.example"}] == ["Ábel", "m@x.example", "zoe"]
+
+
+def test_one_tick_box_stands_before_its_words(as_person, people, library):
+    body = as_person(people.administrator).get("/library/handbook/personal-data/").content.decode()
+    assert re.search(r'<label class="check"><input type="checkbox" name="disguise"[^>]*><span>Language models', body)

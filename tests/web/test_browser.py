@@ -295,6 +295,22 @@ def test_the_present_page_is_in_sight_among_the_pages_on_a_narrow_screen(open_as
     expect(current).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.parametrize(
+    ("path", "person", "last"),
+    [
+        ("/library/", "administrator", "td:last-child"),
+        ("/library/handbook/access/", "curator", "button.danger"),
+        ("/people/", "administrator", "td:last-child .state"),
+    ],
+)
+def test_on_a_narrow_screen_a_row_shows_all_of_its_cells(open_as, people, library, path, person, last):
+    page = open_as(getattr(people, person), width=320).go(path)
+    cell = page.locator(f"tbody tr:first-child {last}").first
+    cell.scroll_into_view_if_needed()
+    expect(cell).to_be_in_viewport(ratio=1)
+    assert page.evaluate("[...document.querySelectorAll('.table-wrap')].every(e => e.scrollWidth <= e.clientWidth)")
+
+
 def test_file_that_cannot_be_read_says_why_where_it_was_sent(open_as, people, library, tmp_path):
     file = tmp_path / "Locked.txt"
     file.write_text("Park behind the house.", encoding="utf-8")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from assistant.accounts.models import Membership, Team
 from assistant.documents.models import Document, Grant, Scope
 
-from .conftest import QUOTE, TEXT
+from .conftest import QUOTE, TEXT, make_collection
 
 pytestmark = pytest.mark.django_db
 
@@ -18,7 +20,7 @@ def test_library_lists_exactly_the_readable_collections_and_counts(as_person, pe
     body = as_person(people.employee).get("/library/").content.decode()
     assert "Handbook" in body
     assert "Board" not in body
-    assert '<td class="number">1</td>' in body  # the failed file is its curator's business
+    assert '<td class="number" data-label="Documents">1</td>' in body  # the failed file is its curator's business
 
 
 def test_curator_sees_every_state_of_their_collection(as_person, people, library):
@@ -240,3 +242,28 @@ def test_document_moves_between_managed_collections(as_person, people, library):
     as_person(people.administrator).post(f"/documents/{library.policy.pk}/move/", {"collection": "board"})
     library.policy.refresh_from_db()
     assert library.policy.scope == Scope.objects.get(collection=library.board, key="")
+
+
+def test_collections_stand_by_name_whatever_their_capitals(as_person, people, library):
+    for slug, name in (("hr", "HR"), ("zoo", "archive"), ("rd", "研发")):
+        make_collection(slug, name)
+    body = as_person(people.administrator).get("/library/").content.decode()
+    assert re.findall(r'<a href="/library/(\w+)/" dir="auto">', body) == ["zoo", "board", "handbook", "hr", "rd"]
+
+
+def test_a_document_is_not_offered_to_everyone_as_if_that_restricted_it(as_person, people, library):
+    client, place = as_person(people.curator), f"/documents/{library.policy.pk}/access/"
+    assert '<option value="everyone">' not in client.get(place).content.decode()
+    response = client.post(place, {"kind": "everyone", "who": "", "access": "reader"})
+    assert response.status_code == 400
+    library.policy.refresh_from_db()
+    assert not library.policy.restricted
+    assert '<option value="everyone">' in client.get("/library/handbook/access/").content.decode()
+
+
+def test_reasons_name_a_team_as_people_call_it(as_person, people, library):
+    team = Team.objects.create(slug="fin-2", name="Finance and Controlling")
+    Membership.objects.create(team=team, user=people.employee)
+    Grant.objects.create(scope=Scope.objects.get(collection=library.handbook, key=""), team=team)
+    body = as_person(people.curator).get("/library/handbook/access/").content.decode()
+    assert "reads as a member of Finance and Controlling" in body

@@ -7,6 +7,8 @@ from assistant.audit import reading, services
 from assistant.audit.models import AuditEvent, AuditPermit, AuditQuery
 from tests.audit.test_retention import aged  # noqa: F401  (fixture)
 
+from .conftest import make_collection, make_document
+
 pytestmark = pytest.mark.django_db
 
 
@@ -49,16 +51,47 @@ def test_who_saw_a_document_and_what_a_person_saw(as_person, people, library):
     assert "pages opened: 1" in body
     body = auditor.get(f"/audit/sights/?person={people.employee.email}").content.decode()
     assert str(library.policy.pk) in body
-    assert library.policy.title not in body
     assert people.employee.email not in auditor.get(f"/audit/sights/?document={library.minutes.pk}").content.decode()
+
+
+def test_a_document_is_found_by_words_of_a_title_that_the_reviewer_may_see(as_person, people, library):
+    other = make_document(library.handbook, "Travel expenses of the board")
+    secret = make_document(make_collection("sealed", "Sealed"), "Travel to a secret place")
+    as_person(people.employee).get(f"/documents/{library.policy.pk}/pages/1/")
+    auditor = as_person(people.auditor)
+    one = auditor.get("/audit/sights/?document=travel+POLICY").content.decode()
+    assert "pages opened: 1" in one
+    assert library.policy.title in one
+    several = auditor.get("/audit/sights/?document=travel").content.decode()
+    assert f"document={library.policy.pk}" in several
+    assert f"document={other.pk}" in several
+    assert "pages opened" not in several
+    for words in ("secret place", str(secret.pk)):  # not to be read by the reviewer: neither found nor named
+        assert secret.title not in auditor.get("/audit/sights/", {"document": words}).content.decode()
+    seen = auditor.get("/audit/sights/", {"person": people.employee.email}).content.decode()
+    assert library.policy.title in seen
+    address = f"https://assistant.example/documents/{library.policy.pk}/pages/1/"
+    assert "pages opened: 1" in auditor.get("/audit/sights/", {"document": address}).content.decode()
+
+
+def test_the_same_titles_are_not_looked_up_for_who_does_not_review(as_person, people, library):
+    assert as_person(people.employee).get("/audit/sights/?document=travel").status_code == 403
+    assert (
+        "Who saw this document"
+        not in as_person(people.employee).get(f"/documents/{library.policy.pk}/").content.decode()
+    )
+    assert "Who saw this document" in as_person(people.auditor).get(f"/documents/{library.policy.pk}/").content.decode()
 
 
 @pytest.mark.usefixtures("noon")
 def test_the_week_counts_what_happened_and_stays_in_the_address(as_person, people, asked):
     auditor = as_person(people.auditor)
-    assert '<th scope="row">Questions asked</th><td>1</td><td>0</td>' in auditor.get("/audit/digest/").content.decode()
+    assert (
+        '<th scope="row">Questions asked</th><td class="number">1</td><td class="number">0</td>'
+        in auditor.get("/audit/digest/").content.decode()
+    )
     later = auditor.get("/audit/digest/?day=2020-01-01").content.decode()
-    assert '<th scope="row">Questions asked</th><td>0</td>' in later
+    assert '<th scope="row">Questions asked</th><td class="number">0</td>' in later
     assert auditor.get("/audit/digest/?day=nonsense").status_code == 200
 
 

@@ -67,11 +67,13 @@ Principals = Mapping[Principal, str]  # principal -> access
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why somebody can open something. `kind`: "user", "team", "everyone" (reads) or "manages" (library only)."""
+    """Why somebody can open something. `kind`: "user", "team", "everyone" (reads) or "manages" (library only). `called`
+    is what people call a team; `name` what programs do."""
 
     kind: str
     name: str
     access: str
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,5 +286,5 @@ def _reason(grant: Grant) -> Reason:
     if grant.everyone:
         return Reason("everyone", "everyone", grant.access)
     if grant.team:
-        return Reason("team", grant.team.slug, grant.access)
+        return Reason("team", grant.team.slug, grant.access, grant.team.name)
     return Reason("user", grant.user.email if grant.user else "", grant.access)

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 from django.core import signing
 from django.db.models import QuerySet
 
+from assistant import collation
 from assistant.accounts.models import User
 from assistant.audit import services as audit
 from assistant.documents import personal, policy, storage
@@ -128,8 +129,8 @@ def arranged(*, actor: User, rows: QuerySet[Document], words: str = "", by: str 
     wanted = words.casefold()
     kept = [row for row in found if wanted in row[1].casefold()]
     order: dict[str, Callable[[Any], Any]] = {
-        "title": lambda row: row[1].casefold(),
-        "type": lambda row: (row[2] or "", row[1].casefold()),
+        "title": lambda row: collation.key(row[1]),
+        "type": lambda row: (row[2] or "", collation.key(row[1])),
         "updated": lambda row: row[3],
     }
     kept.sort(key=order[by.removeprefix("-")], reverse=by.startswith("-"))

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from assistant import collation
 from assistant.accounts import two_people
 from assistant.accounts.roles import Duty, has_duty
 from assistant.web import failures, figures, pages, rendering, wording
@@ -158,7 +159,14 @@ def widget(field: BoundField, extra: str = "") -> Any:
     return field.as_widget(attrs=given)
 
 
+@register.filter
+def named(code: str, names: dict[str, str]) -> str:
+    """The name kept under the code, else the code."""
+    return names.get(code, code)
+
+
 register.filter("run_state", figures.run_state)
+register.filter("by_name", collation.ordered)
 register.filter("why_unread", failures.why_unread)
 for _name in (
     "state",
