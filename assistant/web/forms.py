@@ -178,12 +178,15 @@ class VersionForm(Form):
     file = forms.FileField(label=_("File"))
 
 
+_NAMED = [("team", _("A team")), ("user", _("A person"))]
+
+
 class GrantForm(Form):
     """`principal` is typed the way the API names it, or chosen by kind and name."""
 
     kind = forms.ChoiceField(
         label=_("Who"),
-        choices=[("everyone", _("Everyone")), ("team", _("A team")), ("user", _("A person"))],
+        choices=[("everyone", _("Everyone")), *_NAMED],
         initial="team",
     )
     who = forms.CharField(
@@ -218,7 +221,7 @@ class RestrictForm(GrantForm):
         super().__init__(*args, **kwargs)
         kind = self.fields["kind"]
         assert isinstance(kind, forms.ChoiceField)
-        kind.choices = [choice for choice in GrantForm.base_fields["kind"].choices if choice[0] != "everyone"]
+        kind.choices = _NAMED
 
 
 class DocumentForm(Form):

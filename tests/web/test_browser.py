@@ -11,10 +11,10 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from assistant.accounts.models import User
+from assistant.accounts.models import Team, User
 from assistant.chat.models import Answer
 from assistant.documents import holds
-from assistant.documents.models import DocumentVersion
+from assistant.documents.models import Collection, Document, DocumentVersion
 from assistant.models import JobKind, JobState, ModelJob
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
 from tests.models.conftest import store  # noqa: F401 - a fixture
@@ -309,6 +309,25 @@ def test_on_a_narrow_screen_a_row_shows_all_of_its_cells(open_as, people, librar
     cell.scroll_into_view_if_needed()
     expect(cell).to_be_in_viewport(ratio=1)
     assert page.evaluate("[...document.querySelectorAll('.table-wrap')].every(e => e.scrollWidth <= e.clientWidth)")
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_names_of_one_long_word_break_and_nothing_scrolls_sideways(open_as, people, library, width):
+    word = "Donaudampfschifffahrtsgesellschaft" * 3
+    Team.objects.filter(slug="finance").update(name=word)
+    Collection.objects.update(name=word)
+    for row in Document.objects.all():
+        row.title = f"{word}_{word}"
+        row.save()
+    places = ["library/", "library/handbook/", "library/handbook/access/", "people/", "people/teams/finance/"]
+    document = f"documents/{library.policy.pk}/"
+    window, faults = open_as(people.administrator, width=width), []
+    for place in [*places, document, f"{document}access/", f"{document}pages/1/", f"{document}delete/"]:
+        page = window.go(f"/{place}")
+        beyond = "[...document.querySelectorAll('.table-wrap')].some(e => e.scrollWidth > e.clientWidth)"
+        if window.overflow() > 0 or page.evaluate(beyond):
+            faults.append(place)
+    assert faults == []
 
 
 def test_file_that_cannot_be_read_says_why_where_it_was_sent(open_as, people, library, tmp_path):
