@@ -78,35 +78,45 @@ class ThinkingSplitter:
 
     `begins_inside`: the prompt already ended with the opening tag (the R1 family). `may_think`: the model is of the
     reasoning kind, so text before a closing tag is thinking even when no opening tag was written; it is held back
-    until that is known.
+    until that is known. Of any other model only what follows an opening tag at the very beginning is thinking.
+    `unopened`: a closing tag came that nothing had opened; of any other model, in what was let through as text.
     """
 
     def __init__(self, *, begins_inside: bool, may_think: bool) -> None:
-        self._state = "thinking" if begins_inside else ("unknown" if may_think else "text")
+        self._state = "thinking" if begins_inside else ("unknown" if may_think else "beginning")
         self._held = ""
         self._trim = False
+        self._tail = ""  # of text before which nobody thought
+        self.unopened = False
 
     @property
     def thinking(self) -> bool:
-        return self._state != "text"
+        """Whether the next words are thinking, or may be."""
+        return self._state in {"thinking", "unknown"}
 
     def push(self, text: str) -> Iterator[Delta]:
         self._held += text
         while True:
+            if self._state == "beginning":
+                begun = self._held.lstrip()
+                if len(begun) < len(THINK_OPEN) and THINK_OPEN.startswith(begun):
+                    return
+                self._state = "unknown" if begun.startswith(THINK_OPEN) else "text"
+                continue
             if self._state == "unknown":
                 opened, closed = self._held.find(THINK_OPEN), self._held.find(THINK_CLOSE)
                 if opened >= 0 and (closed < 0 or opened < closed) and not self._held[:opened].strip():
                     self._held, self._state = self._held[opened + len(THINK_OPEN) :], "thinking"
                     continue
                 if closed >= 0:
-                    self._state = "thinking"
+                    self._state, self.unopened = "thinking", True
                     continue
                 return
             if self._state == "thinking":
                 at = self._held.find(THINK_CLOSE)
                 if at >= 0:
                     yield from self._delta("thinking", self._held[:at])
-                    self._held, self._state, self._trim = self._held[at + len(THINK_CLOSE) :], "text", True
+                    self._held, self._state, self._trim = self._held[at + len(THINK_CLOSE) :], "answer", True
                     continue
                 keep = _overlap(self._held, THINK_CLOSE)
                 yield from self._delta("thinking", self._held[: len(self._held) - keep])
@@ -117,13 +127,17 @@ class ThinkingSplitter:
                 if not self._held:
                     return
                 self._trim = False
+            if self._state == "text":
+                self.unopened = self.unopened or THINK_CLOSE in self._tail + self._held
+                self._tail = (self._tail + self._held)[1 - len(THINK_CLOSE) :]
             yield from self._delta("text", self._held)
             self._held = ""
             return
 
-    def flush(self) -> Iterator[Delta]:
-        """At the end: what is still held. Text of an undecided model that never closed a tag is its answer."""
-        kind: DeltaKind = "thinking" if self._state == "thinking" else "text"
+    def flush(self, *, cut: bool = False) -> Iterator[Delta]:
+        """At the end: what is still held. Text of an undecided model that never closed a tag is its answer, unless it
+        was cut off (`cut`) and might have closed one yet."""
+        kind: DeltaKind = "thinking" if self._state == "thinking" or (cut and self._state == "unknown") else "text"
         yield from self._delta(kind, self._held)
         self._held = ""
 

@@ -3,6 +3,10 @@
 Knows that one address and nothing else of the network; redirects are not followed and environment proxies are ignored,
 so no other host is ever spoken to. TLS is required off this machine. Does not know prompts: it sends the messages it
 gets.
+
+Servers differ in how they tell reasoning: in a field of its own, between tags, or with the closing tag alone, since
+the template had written the opening one. The last kind is known by its end only, so the first answer of a server is
+held back until it is whole, and from what it was the engine learns whether the next ones may be shown as they come.
 """
 
 from __future__ import annotations
@@ -52,9 +56,10 @@ class RemoteEngine:
 
     name = "remote"
     needs_prompt = True
-    reasons = False  # the server does not say
 
     def __init__(self, options: RemoteOptions) -> None:
+        self.reasons = False  # until it was seen to
+        self._holds = True  # what comes may be thinking whose opening tag nobody sends
         self.model = options.model
         self.context_tokens = options.context_tokens
         self._options = options
@@ -121,10 +126,9 @@ class RemoteEngine:
     def _read(
         self, response: httpx.Response, request: GenerationRequest, cancelled: Callable[[], bool], began: float
     ) -> Iterator[Delta | Finish]:
-        splitter = ThinkingSplitter(begins_inside=False, may_think=False)
+        voice = _Voice(self._holds)
         reason: FinishReason = "stop"
         usage: dict[str, int] = {}
-        thinking = False
         for line in response.iter_lines():
             if cancelled():
                 reason = "cancelled"
@@ -140,18 +144,56 @@ class RemoteEngine:
             event = _event(data)
             usage = event.get("usage") or usage
             for choice in event.get("choices") or []:
-                delta = choice.get("delta") or {}
-                # vLLM and SGLang separate reasoning themselves; others send the tags in the text
-                if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
-                    yield Delta("thinking", reasoning)
-                if content := delta.get("content"):
-                    if not thinking and content.lstrip().startswith("<think>"):
-                        splitter, thinking = ThinkingSplitter(begins_inside=False, may_think=True), True
-                    yield from splitter.push(content)
+                yield from voice.hear(choice.get("delta") or {})
+                if voice.told_late:
+                    self.reasons = self._holds = True
+                    raise EngineUnavailable("The model thought aloud, as it had not before.", hint="Ask again.")
                 if choice.get("finish_reason") == "length":
                     reason = "length"
-        yield from splitter.flush()
+        yield from voice.end(cut=reason != "stop")
+        self.reasons = self.reasons or voice.thought
+        if reason == "stop":
+            self._holds = voice.unopened
         yield Finish(reason, usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
+
+
+class _Voice:
+    """One answer's thinking and text, told apart. `holds`: nothing is text before it is known not to be thinking."""
+
+    def __init__(self, holds: bool) -> None:
+        self._splitter = ThinkingSplitter(begins_inside=False, may_think=holds)
+        self._holds = holds
+        self._apart = False  # the server tells them apart itself
+        self.thought = False
+
+    @property
+    def unopened(self) -> bool:
+        """A closing tag came without an opening one."""
+        return self._splitter.unopened
+
+    @property
+    def told_late(self) -> bool:
+        """What was let through as text turns out to have been thinking."""
+        return self.unopened and not self._holds
+
+    def hear(self, delta: dict[str, Any]) -> Iterator[Delta]:
+        # vLLM and SGLang separate reasoning themselves where they are told to; others send the tags in the text
+        if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
+            if not self._apart:
+                yield from self._splitter.flush()
+                self._splitter, self._apart = ThinkingSplitter(begins_inside=False, may_think=False), True
+            self.thought = True
+            yield Delta("thinking", reasoning)
+        if content := delta.get("content"):
+            yield from self._noted(self._splitter.push(content))
+
+    def end(self, *, cut: bool) -> Iterator[Delta]:
+        yield from self._noted(self._splitter.flush(cut=cut))
+
+    def _noted(self, pieces: Iterator[Delta]) -> Iterator[Delta]:
+        for piece in pieces:
+            self.thought = self.thought or piece.kind == "thinking"
+            yield piece
 
 
 def _event(data: str) -> dict[str, Any]:

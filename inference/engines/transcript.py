@@ -151,7 +151,7 @@ class Transcript:
         """End here; what was still held back."""
         self.reason = reason
         shown = []
-        for delta in self._splitter.flush():
+        for delta in self._splitter.flush(cut=reason != "stop"):
             shown += self._filtered(delta)
         if rest := self._stop.flush():
             shown.append(Delta("text", rest))

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from inference.config import GenerationOptions
-from inference.engines.base import Engine, GenerationRequest, Message, collect
+from inference.engines.base import Delta, Engine, GenerationRequest, Message, collect
 from inference.engines.remote import RemoteEngine, RemoteOptions
 from inference.errors import EngineUnavailable, PromptTooLong
 
@@ -80,7 +80,15 @@ def never() -> bool:
     return False
 
 
+def learn(server, engine):
+    """The server's first answer, from which the engine learns that its model does not think."""
+    server.pieces = says("No.")
+    collect(engine.stream(ASK, cancelled=never))
+    server.seen.clear()
+
+
 def test_answer_is_streamed_with_usage(server, engine):
+    learn(server, engine)
     server.pieces = [
         *says("Ten ", "days [1]."),
         {"choices": [{"delta": {}, "finish_reason": "length"}]},
@@ -97,17 +105,46 @@ def test_answer_is_streamed_with_usage(server, engine):
     assert [message["role"] for message in seen["messages"]] == ["system", "user"]
 
 
-@pytest.mark.parametrize(
-    "pieces",
-    [says("<think>hm", "m</thi", "nk>\n\nTen."), [*says("hmm", field="reasoning_content"), *says("Ten.")]],
-    ids=["tags", "separate field"],
-)
-def test_thinking_is_kept_apart(server, engine, pieces):
-    server.pieces = pieces
-    assert collect(engine.stream(ASK, cancelled=never))[:2] == ("Ten.", "hmm")
+THINKS = {
+    "tags": says("<think>hm", "m</thi", "nk>\n\nTen."),
+    "tags in pieces": says("\n", "<", "thi", "nk>hm", "m</", "think>", "\nTen", "."),
+    "closing tag alone": says("hm", "m</thi", "nk>", "\n\nTen."),
+    "separate field": [*says("hmm", field="reasoning_content"), *says("Ten.")],
+    "newer field": [*says("hmm", field="reasoning"), *says("Ten.")],
+}
+
+
+@pytest.mark.parametrize("before", [(), ("No thought.",), ("closing tag alone",), ("tags", "separate field")])
+@pytest.mark.parametrize("kind", THINKS)
+def test_thinking_is_kept_apart(server, engine, kind, before):
+    """Of the first answer, and whatever the answers before were like."""
+    for each in before:
+        server.pieces = THINKS.get(each) or says(each)
+        collect(engine.stream(ASK, cancelled=never))
+    server.pieces = THINKS[kind]
+    if kind == "closing tag alone" and before and "closing tag alone" not in before:
+        with pytest.raises(EngineUnavailable, match="thought aloud"):  # quotations answer, and from then on:
+            collect(engine.stream(ASK, cancelled=never))
+    for _ in range(2):
+        assert collect(engine.stream(ASK, cancelled=never))[:2] == ("Ten.", "hmm")
+    assert engine.reasons
+
+
+def test_answers_without_thinking_are_shown_as_they_come_once_that_is_known(server, engine):
+    server.pieces = says("Ten ", "days ", "[1].")
+    shown = [[item.text for item in engine.stream(ASK, cancelled=never) if isinstance(item, Delta)] for _ in range(2)]
+    assert shown == [["Ten days [1]."], ["Ten ", "days ", "[1]."]]
+    assert not engine.reasons
+
+
+def test_thinking_that_is_cut_off_is_no_answer(server, engine):
+    server.pieces = [*says("Let me ", "see"), {"choices": [{"delta": {}, "finish_reason": "length"}]}]
+    for _ in range(2):  # nothing is learned from it
+        assert collect(engine.stream(ASK, cancelled=never))[:2] == ("", "Let me see")
 
 
 def test_cancel_closes_the_connection(server, engine):
+    learn(server, engine)
     server.pieces = says(*(["word "] * 200_000))
     seen = []
     for item in engine.stream(ASK, cancelled=lambda: len(seen) >= 3):

@@ -24,6 +24,8 @@ CASES = [
     ("only the closing tag</think>Ten.", {"begins_inside": False, "may_think": True}, "only the closing tag", "Ten."),
     ("No tags at all.", {"begins_inside": False, "may_think": True}, "", "No tags at all."),
     ("a <think> b", {"begins_inside": False, "may_think": False}, "", "a <think> b"),
+    ("\n<think>hm</think>\nTen.", {"begins_inside": False, "may_think": False}, "hm", "Ten."),
+    (" <thin", {"begins_inside": False, "may_think": False}, "", " <thin"),
     ("cut off while thinking </th", {"begins_inside": True, "may_think": True}, "cut off while thinking </th", ""),
 ]
 
@@ -34,6 +36,25 @@ def test_thinking_is_kept_apart_wherever_the_stream_is_cut(text, kinds, thinking
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     assert split(pieces, **kinds) == {"thinking": thinking, "text": answer}
+
+
+def test_what_is_cut_off_before_it_is_known_is_no_answer():
+    for cut, kind in ((False, "text"), (True, "thinking")):
+        splitter = ThinkingSplitter(begins_inside=False, may_think=True)
+        assert not list(splitter.push("Let me see. Perhaps"))
+        assert [delta.kind for delta in splitter.flush(cut=cut)] == [kind]
+
+
+@given(cut=st.integers(0, 8))
+def test_a_closing_tag_in_what_was_let_through_is_noticed_wherever_it_is_cut(cut):
+    splitter = ThinkingSplitter(begins_inside=False, may_think=False)
+    tag = "</think>"
+    for piece in ("Let me see", tag[:cut], tag[cut:], "Ten."):
+        list(splitter.push(piece))
+    assert splitter.unopened
+    splitter = ThinkingSplitter(begins_inside=False, may_think=False)
+    list(splitter.push("<think>hm</think>Say </think> at the end."))
+    assert not splitter.unopened
 
 
 @given(text=st.text(alphabet="abST", max_size=30), size=st.integers(1, 4))
