@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
 from django.utils.decorators import sync_only_middleware
 from servestatic.middleware import ServeStaticMiddleware
 
@@ -75,6 +76,22 @@ def denied(request: HttpRequest, response: HttpResponse) -> denials.Denial | Non
         address=found.view_name,
         method=request.method or "",
     )
+
+
+class _WithSlash(HttpResponsePermanentRedirect):
+    """To the address with its slash, by the same method with the same body: 301 makes a GET of a POST."""
+
+    status_code = 308
+
+    def __init__(self, redirect_to: str) -> None:
+        words = f"This address ends with a slash: {redirect_to}\n"
+        super().__init__(redirect_to, content=words, content_type="text/plain; charset=utf-8")
+
+
+class SlashMiddleware(CommonMiddleware):
+    """Django's, but for how it leads to an address whose slash was left out."""
+
+    response_redirect_class = _WithSlash
 
 
 @sync_only_middleware

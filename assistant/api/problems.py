@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
@@ -16,6 +17,12 @@ from assistant import errors
 
 logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
+_TITLES: dict[type[Exception], str] = {
+    exceptions.MethodNotAllowed: "This address does not take this method",
+    exceptions.UnsupportedMediaType: "This kind of content is not read here",
+    exceptions.NotAcceptable: "There is nothing of the kind that is accepted",
+    exceptions.ParseError: "The request cannot be read",
+}
 
 
 def translate(error: Exception) -> errors.AssistantError | None:
@@ -40,7 +47,7 @@ def translate(error: Exception) -> errors.AssistantError | None:
     if isinstance(error, exceptions.APIException):
         translated = errors.AssistantError(str(error.detail), code=str(error.default_code))
         translated.status = error.status_code
-        translated.title = str(error.default_detail)
+        translated.title = _TITLES.get(type(error), str(error.default_detail))
         return translated
     if isinstance(error, OperationalError):
         logger.error("the database does not do its part", exc_info=error)
@@ -79,10 +86,15 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if translated is None:
         return None
     set_rollback()
-    context["request"]._request.refusal = translated
+    request, view = context["request"], context["view"]
+    request._request.refusal = translated
+    request.accepted_renderer, request.accepted_media_type = JSONRenderer(), CONTENT_TYPE  # whatever else is shown here
     allow = {}
     if isinstance(error, exceptions.MethodNotAllowed):
-        allow["Allow"] = ", ".join(context["view"].allowed_methods)
+        allow["Allow"] = ", ".join(view.allowed_methods)
+        translated.detail = f"Use {allow['Allow']}."
+    elif isinstance(error, exceptions.UnsupportedMediaType):
+        translated.detail = f"Send {' or '.join(parser.media_type for parser in view.get_parsers())}."
     return Response(
         body(translated), status=translated.status, headers={**headers(translated), **allow}, content_type=CONTENT_TYPE
     )
