@@ -8,8 +8,7 @@ InferenceError                 base; ``hint`` says what a person can do, ``retry
 ├── PromptTooLong              the prompt leaves no room for an answer (``tokens`` of ``limit``)
 ├── QuantizationRefused        the quantized model is not near enough to the original one
 ├── WorkbenchError             a training, pruning or evaluation run was asked for what it cannot do
-├── EngineUnavailable          the engine cannot answer now (not installed, not loaded, not reachable)
-└── Cancelled                  the caller asked to stop
+└── EngineUnavailable          the engine cannot answer now (not installed, not loaded, not reachable)
 
 The library knows neither HTTP nor the product: translating these is the caller's work.
 """
@@ -77,7 +76,3 @@ class EngineUnavailable(InferenceError):
     """The engine cannot answer now."""
 
     retryable = True
-
-
-class Cancelled(InferenceError):
-    """The caller asked to stop."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 _WORD = re.compile(r"(?<![\w'@./-])[a-z]{5,30}(?![\w'@/-])")
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|‘[^’]*’|(?<!\w)'[^']*'(?!\w)|`[^`]*`|[「『《][^」』》]*[」』》]")
@@ -22,15 +22,6 @@ _NO_NAME = re.compile(r"\b[a-z]{4,31}\b|(?<![\w,;&] )\b[A-Z][a-z]{3,30}\b")
 _ENDINGS = ("ing", "ed", "er", "ers", "ly")
 _LONG = 7  # letters from which on a letter too many or too few need not be a doubled one
 _ALIKE = frozenset("scz")
-
-
-def corrected(question: str, passages: Iterable[str], common: Callable[[str], bool]) -> str:
-    """The question with each misspelt word as the passages write it; mostly as it was."""
-    right = misspelt(question, passages, common)
-    for match in reversed(_words(question) if right else []):
-        if match[0] in right:
-            question = question[: match.start()] + right[match[0]] + question[match.end() :]
-    return question
 
 
 def misspelt(question: str, passages: Iterable[str], common: Callable[[str], bool]) -> dict[str, str]:
@@ -42,6 +33,14 @@ def misspelt(question: str, passages: Iterable[str], common: Callable[[str], boo
     meant = Counter(map(str.lower, _NO_NAME.findall(text))) if unknown else Counter()
     near = {word: [other for other in meant if _one_slip(word, other)] for word in unknown}
     return {word: min(others, key=lambda other: (-meant[other], other)) for word, others in near.items() if others}
+
+
+def corrected(question: str, right: Mapping[str, str]) -> str:
+    """The question with each word that `misspelt` found as the passages write it."""
+    for match in reversed(_words(question) if right else []):
+        if match[0] in right:
+            question = question[: match.start()] + right[match[0]] + question[match.end() :]
+    return question
 
 
 def holds(passage: str, word: str) -> bool:

@@ -25,13 +25,6 @@ _LOOSE = frozenset(
 )
 
 
-def in_full(question: str, passages: Iterable[str]) -> str:
-    """The question with each short form replaced by the full form that the passages use most; mostly as it was."""
-    for short, full in short_forms(question, passages).items():
-        question = question.replace(short, full)
-    return question
-
-
 def short_forms(question: str, passages: Iterable[str]) -> dict[str, str]:
     """The question's short forms, each with the full form that the passages use most."""
     runs = _RUN.findall(question)

@@ -21,7 +21,6 @@ from django.db.models import Q, QuerySet
 
 from .models import AuditEvent
 
-WAYS = ("cited", "used", "found", "search", "page", "download")
 _TARGETED = {"document.page_viewed": "page", "document.downloaded": "download"}
 _LISTED = ("answer.shown", "answer.cancelled", "answer.failed", "answer.refused", "search.shown")
 _ACTIONS = (*_TARGETED, *_LISTED)

@@ -12,7 +12,6 @@ pages. A verdict holds numbers, never words, so that whoever may not see the ans
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -31,8 +30,6 @@ from .closing import Result
 from .models import Answer, Outcome
 from .replay_requests import closing_event
 from .streaming import Publisher
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def _in_full(question: str, found: Sequence[FoundPassage]) -> tuple[str, list[st
     for short, full in forms.items():
         question = question.replace(short, full)
     right = misspelt(question, texts, _common)
-    return corrected(question, texts, _common), list(dict.fromkeys([*forms.values(), *right.values()]))
+    return corrected(question, right), list(dict.fromkeys([*forms.values(), *right.values()]))
 
 
 def _with_holders(

@@ -12,7 +12,6 @@ from assistant.demo.blocks import Source, load_source
 
 Grant = tuple[str, str]
 
-NAME = "Tarnwald Flow Systems"
 DOMAIN = "tarnwald.example"
 CONTENT = Path(__file__).parent / "content"
 

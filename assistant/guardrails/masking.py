@@ -1,4 +1,4 @@
-"""Edits text where `pii` found something: mask it for good, or replace it by a name that can be turned back.
+"""Edits text where `pii` found something: a name takes its place that can be turned back.
 
 Knows: spans. Does not know: how they were found, where the table of names is kept (the caller keeps it, encrypted).
 """
@@ -16,31 +16,6 @@ from .sanitize import shadow
 PLACEHOLDER = re.compile(r"⟨([A-Z_]{2,20})-[0-9a-f]{10}⟩")
 _UNFINISHED = re.compile(r"⟨[A-Z_]{0,20}(?:-[0-9a-f]{0,10})?\Z")
 _SEPARATORS = re.compile(r"[\s\-·•・()/]")
-
-
-def mask(text: str, spans: Iterable[Span]) -> str:
-    """Each span becomes ⟨TYPE⟩."""
-    return _replace(text, ((span, f"⟨{span.type}⟩") for span in spans))
-
-
-def partly(text: str, spans: Iterable[Span], *, keep: int = 4) -> str:
-    """Each span becomes stars but for its last `keep` letters and digits, so that its owner recognises it."""
-
-    def stars(span: Span) -> str:
-        value = text[span.start : span.end]
-        shown = (
-            max(0, sum(char.isalnum() for char in value) - keep) if sum(map(str.isalnum, value)) > keep else len(value)
-        )
-        result = []
-        for char in value:
-            if char.isalnum() and shown > 0:
-                shown -= 1
-                result.append("*")
-            else:
-                result.append(char)
-        return "".join(result)
-
-    return _replace(text, ((span, stars(span)) for span in spans))
 
 
 def pseudonym(value: str, type: str, *, key: bytes) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import codecs
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 
 from .sanitize import clean, shadow
@@ -17,7 +16,6 @@ from .sanitize import clean, shadow
 _IMAGE = re.compile(r"!\[[^\]\n]{0,500}\]\([^)\n]{0,2000}\)")
 _LINK = re.compile(r"\[([^\]\n]{0,500})\]\([^)\n]{0,2000}\)")
 _TAG = re.compile(r"<[/!a-zA-Z][^<>]{0,2000}>")
-CANARY_BYTES = 12
 _LEAST = 12  # letters and digits: a shorter secret would be found by chance
 
 
@@ -27,11 +25,6 @@ def screen(text: str) -> str:
     text = _IMAGE.sub("", text)
     text = _LINK.sub(r"\1", text)
     return _TAG.sub("", text)
-
-
-def canary() -> str:
-    """A random word for a prompt: where it comes out again, the prompt came out."""
-    return secrets.token_hex(CANARY_BYTES)
 
 
 def leaks(text: str, hidden: Iterable[str]) -> bool:

@@ -16,7 +16,6 @@ _INVISIBLE = re.compile(
 _JOINERS = re.compile("(?<![\u0600-\u08ff\u0900-\u0dff\U0001f000-\U0001faff\u2600-\u27bf\ufe0f])[\u200c\u200d]")
 _PRESENTATION = re.compile("[\u2f00-\u2fd5\ufb00-\ufb4f\ufb50-\ufdfb\ufe70-\ufefc\uf900-\ufaff]")
 _SPACES = re.compile(r"[\s\u001c-\u001f\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
-_LINE_SPACES = re.compile(r"[^\S\n]+|[\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 _TAGS = re.compile("[\U000e0020-\U000e007e]{3,}")
 
 

@@ -11,8 +11,6 @@ from xml.etree.ElementTree import Element
 
 from retrieval.parsing.archives import Archive, attribute, local
 
-W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
 _HEADING = re.compile(r"^(?:heading|标题|überschrift|titre)\s*(\d)$")
 _ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"),
           (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))  # fmt: skip

@@ -7,7 +7,7 @@ percent, currency, dates, times, durations; fractions and scientific notation fa
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 BUILTIN = {
@@ -131,17 +131,6 @@ def from_serial(value: float, *, epoch_1904: bool = False) -> datetime:
     """The moment that a spreadsheet's serial day number means."""
     start = datetime(1904, 1, 1) if epoch_1904 else datetime(1899, 12, 30 if value >= 60 else 31)  # noqa: DTZ001
     return start + timedelta(seconds=round(value * 86400))
-
-
-def iso(moment: date | datetime | time) -> str:
-    """A date, time or both as ISO 8601 shows it to people, without an empty time of day."""
-    if isinstance(moment, datetime):
-        if (moment.hour, moment.minute, moment.second) == (0, 0, 0):
-            return moment.date().isoformat()
-        return moment.isoformat(" ", "seconds" if moment.second else "minutes")
-    if isinstance(moment, time):
-        return moment.isoformat("seconds" if moment.second else "minutes")
-    return moment.isoformat()
 
 
 def write_moment(moment: datetime, code: str) -> str:

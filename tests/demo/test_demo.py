@@ -14,9 +14,10 @@ from assistant.demo import company
 from assistant.demo.blocks import Heading, ListBlock, PageBreak, Paragraph, Table, parse_blocks
 from assistant.demo.build import build
 from assistant.demo.company import COLLECTIONS, PEOPLE, DocumentSpec, Manifest, Person, suggested_questions
-from assistant.demo.questions import Question, load_questions
 from retrieval.parsing import parse_file
 from retrieval.parsing.limits import Limits
+
+from .questions import Question, load_questions
 
 QUESTIONS = load_questions()
 READER_ROLES = {"employee", "curator", "auditor", "administrator"}

@@ -49,21 +49,17 @@ DISGUISES = {
 
 
 @pytest.mark.parametrize("disguise", DISGUISES)
-def test_a_canary_is_recognised_in_disguise(disguise):
+def test_a_secret_is_recognised_in_disguise(disguise):
     assert output.leaks(f"Of course: {DISGUISES[disguise]}. Anything else?", [SECRET])
 
 
 def test_ordinary_answers_leak_nothing():
     answer = "The allowance is 150 yuan a day [1]. 出差补贴每天 150 元 [2]。 SHA 5f0c9a7b and so on."
-    assert not output.leaks(answer, [SECRET, output.canary()])
+    assert not output.leaks(answer, [SECRET, "9f86d081884c7d659a2feaa0c55ad015"])
 
 
 def test_short_strings_are_no_secrets():
     assert not output.leaks("the cat sat", ["cat"])
-
-
-def test_canaries_differ():
-    assert len({output.canary() for _ in range(100)}) == 100
 
 
 def test_a_quoted_prompt_is_recognised_by_any_dozen_of_its_words():

@@ -154,14 +154,6 @@ def test_a_customers_own_words_are_found_in_any_width_and_case():
     assert pii.find("x", dictionary=pii.Dictionary({})) == []
 
 
-def test_masks_remove_the_value():
-    text = "Mail anna@company.example or call 13812345678."
-    spans = pii.find(text)
-    assert masking.mask(text, spans) == "Mail ⟨EMAIL⟩ or call ⟨CN_MOBILE⟩."
-    assert masking.partly(text, spans) == "Mail ****@*******.***mple or call *******5678."
-    assert masking.partly("ab", [pii.Span(0, 2, "X", 1.0)]) == "**"
-
-
 def test_pseudonyms_are_stable_and_can_be_turned_back():
     text = "anna@company.example wrote to bert@company.example; anna@company.example waited"
     hidden, table = masking.pseudonymise(text, pii.find(text), key=b"k" * 32)

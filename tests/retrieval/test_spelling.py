@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.spelling import corrected
+from retrieval.spelling import corrected, misspelt
 
 PASSAGES = [
     "Paid holidays: 30 days. Reimbursement takes ten days. The password is changed every year.",
     "Expenses are claimed in the portal; Mr Meyer approves them. The park is closed. Quarters end in March.",
 ]
 COMMON = frozenset({"which", "where", "parts", "contact", "there", "about", "quarrel"})
+
+
+def written(question, passages, common):
+    return corrected(question, misspelt(question, passages, common))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +31,7 @@ COMMON = frozenset({"which", "where", "parts", "contact", "there", "about", "qua
     ],
 )
 def test_misspelling_takes_the_spelling_of_the_passages(question, right):
-    assert corrected(question, PASSAGES, COMMON.__contains__) == right
+    assert written(question, PASSAGES, COMMON.__contains__) == right
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,7 @@ def test_misspelling_takes_the_spelling_of_the_passages(question, right):
     ],
 )
 def test_everything_else_stays_as_it_was(question):
-    assert corrected(question, PASSAGES, COMMON.__contains__) == question
+    assert written(question, PASSAGES, COMMON.__contains__) == question
 
 
 @pytest.mark.parametrize(
@@ -65,18 +69,16 @@ def test_everything_else_stays_as_it_was(question):
 def test_a_word_is_not_taken_for_another_word_of_the_language(asked, there):
     """Not even when nothing is known to be common."""
     for question, text in ((asked, there), (there, asked)):
-        assert (
-            corrected(f"the {question} limits", [f"the {text} limits"], lambda word: False) == f"the {question} limits"
-        )
+        assert written(f"the {question} limits", [f"the {text} limits"], lambda word: False) == f"the {question} limits"
 
 
 def test_without_passages_nothing_is_known_and_nothing_changed():
-    assert corrected("how many hollidays", [], COMMON.__contains__) == "how many hollidays"
+    assert written("how many hollidays", [], COMMON.__contains__) == "how many hollidays"
 
 
 def test_of_words_equally_near_the_commonest_is_taken_whatever_their_order():
     texts = ["the commitee, the comittee", "the comittee"]
-    assert corrected("committee", texts, COMMON.__contains__) == "comittee"
+    assert written("committee", texts, COMMON.__contains__) == "comittee"
     texts = ["commitee comittee", "comittee commitee"]
-    assert corrected("committee", texts, COMMON.__contains__) == "comittee"
-    assert corrected("committee", texts[::-1], COMMON.__contains__) == "comittee"
+    assert written("committee", texts, COMMON.__contains__) == "comittee"
+    assert written("committee", texts[::-1], COMMON.__contains__) == "comittee"

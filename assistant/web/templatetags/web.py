@@ -11,7 +11,6 @@ from django.db import DatabaseError
 from django.forms import BoundField
 from django.template import Context
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -129,11 +128,6 @@ def excerpts(source: rendering.Source[Any]) -> list[rendering.Excerpt[Any]]:
 def moment(value: datetime | None) -> dict[str, str]:
     """A time for people ("14:05 today" grows older as "3 May 2026, 14:05") and for machines."""
     return wording.moment(value) if value else {"words": gettext("never"), "iso": ""}
-
-
-@register.filter
-def is_today(value: datetime) -> bool:
-    return timezone.localdate(value) == timezone.localdate()
 
 
 @register.filter

@@ -1,11 +1,12 @@
 """The demo company's test questions: what is asked, which strings answer it, where they stand, and who may know.
 
-`questions.jsonl` is the data; this file reads it. It does not ask anybody anything.
+`questions.jsonl` of the demo company is the data, which `manage.py evaluate` asks too.
 """
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+
+from assistant.demo.company import CONTENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,9 @@ class Question:
     also: tuple[tuple[str, int], ...]
 
 
-def load_questions(path: Path = Path(__file__).parent / "questions.jsonl") -> list[Question]:
+def load_questions() -> list[Question]:
     """All questions in the order of the file."""
+    path = CONTENT.with_name("questions.jsonl")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
     return [
         Question(
