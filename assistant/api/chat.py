@@ -129,6 +129,7 @@ class AnswerOutput(serializers.Serializer[Any]):
         help_text="Sentences of the model that are not shown because no passage supports them "
         "(UNSUPPORTED_SENTENCES=withhold)."
     )
+    fallback = serializers.BooleanField(help_text="The language model could not answer; quotations stand in for it.")
     created_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
 

@@ -29,7 +29,7 @@ from assistant import errors, observability
 from assistant.accounts.models import User
 from assistant.chat import services, streaming
 from assistant.chat.models import AnswerStatus, Outcome
-from assistant.chat.presentation import AnswerView, CitationView, sentence_for
+from assistant.chat.presentation import AnswerView, CitationView, fallback_sentence, sentence_for
 
 from . import problems
 from .chat import ChatView, EventStreamRenderer, event_stream, turned_away
@@ -256,7 +256,7 @@ def _content(view: AnswerView) -> str:
     if view.outcome == Outcome.NOT_FOUND:
         return sentence_for(view)
     sources = dict.fromkeys(f"[{item.marker}] {item.title}, p. {item.page}" for item in view.citations)
-    return "\n\n".join(part for part in (view.text, "\n".join(sources)) if part)
+    return "\n\n".join(part for part in (view.text, "\n".join(sources), fallback_sentence(view)) if part)
 
 
 def _citation(item: CitationView) -> dict[str, Any]:

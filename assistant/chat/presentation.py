@@ -93,6 +93,7 @@ class AnswerView:
     examples: tuple[str, ...] = ()  # questions to go on with, under an answer that introduces the assistant
     also: tuple[str, ...] = ()  # words of the documents that were searched for in place of the question's own
     unsupported: int = 0  # sentences of the model that no passage supports and that are not shown
+    fallback: bool = False  # a language model should have answered and could not; these are quotations
 
     @property
     def introduces(self) -> bool:
@@ -160,6 +161,14 @@ def sentence_for(view: AnswerView) -> str:
         return ""
     with override(languages.of(view.question)):
         return gettext("The documents you can read do not say.")
+
+
+def fallback_sentence(view: AnswerView) -> str:
+    """What to say under quotations that stand in for a language model, in the language of the question; or ""."""
+    if not view.fallback or view.outcome != Outcome.ANSWERED:
+        return ""
+    with override(languages.of(view.question)):
+        return gettext("The language model could not answer. These are quotations from the documents.")
 
 
 def queue_position(answer: Answer) -> int | None:
@@ -309,6 +318,7 @@ def _view(answer: Answer, withheld: str, citations: tuple[CitationView, ...], na
         withheld=bool(withheld) and answer.outcome != Outcome.NOT_FOUND,
         reason=withheld or answer.reason,
         unsupported=answer.evidence.get("unsupported", 0) if shown else 0,
+        fallback=shown and bool(answer.evidence.get("fallback")),
         created_at=answer.created_at,
         finished_at=answer.finished_at,
         feedback=feedback.good if feedback else None,

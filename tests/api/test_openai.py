@@ -17,6 +17,7 @@ from assistant.chat import answering, tasks
 from assistant.chat.models import Answer, Outcome
 from assistant.documents.models import Grant
 from inference.engines.base import Delta
+from inference.errors import OutOfMemory
 from tests.chat.conftest import company  # noqa: F401  (fixtures)
 from tests.chat.engines import ScriptedModel, SlowModel
 from tests.chat.live import server, worker  # noqa: F401
@@ -162,6 +163,19 @@ def test_reasoning_is_told_apart_from_the_content(company, client):  # noqa: F81
     thread.join(60)
     assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas) == "Hm, page 1."
     assert "".join(delta.content or "" for delta in deltas).startswith("28 euros per day [1].")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_quotations_in_place_of_a_language_model_say_so(company, client, stream):  # noqa: F811
+    model = ScriptedModel([OutOfMemory("The answer does not fit into memory.", hint="Ask again.")])
+    thread = _working(replace(answering.tools(), engine=model))
+    reply = client.chat.completions.create(model="assistant", messages=GERMANY, stream=stream)
+    text = (
+        "".join(chunk.choices[0].delta.content or "" for chunk in reply) if stream else reply.choices[0].message.content
+    )
+    thread.join(60)
+    assert text.startswith("The meal allowance in Germany is 28 euros per day. [1]")
+    assert text.endswith("The language model could not answer. These are quotations from the documents.")
 
 
 def test_access_lost_in_mid_stream_ends_in_an_error_and_no_text(company, client):  # noqa: F811

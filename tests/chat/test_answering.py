@@ -164,7 +164,8 @@ def test_failing_model_falls_back_to_quotations_and_says_so(company, people, scr
     model = ScriptedModel(script)
     answer = asked(people.employee, GERMANY, tools=with_engine(model))
     view = shown(people.employee, answer)
-    assert (view.outcome, view.engine) == (Outcome.ANSWERED, "extractive")
+    assert (view.outcome, view.engine, view.fallback) == (Outcome.ANSWERED, "extractive", True)
+    assert not shown(people.employee, asked(people.employee, GERMANY)).fallback
     assert view.sentences[0].text == "The meal allowance in Germany is 28 euros per day."
     assert answer.evidence["fallback"] == "scripted"
     fallback = closing(answer)["fallback"]

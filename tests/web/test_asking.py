@@ -204,3 +204,14 @@ def test_changing_actions_do_not_answer_to_links(as_person, people, answered):
     assert response.redirect_chain == [(f"/conversations/{answered.conversation_id}/", 302)]
     assert "Nothing was done. That address belongs to a button: press it again." in response.content.decode()
     assert Conversation.objects.get(pk=answered.conversation_id).deleted_at is None
+
+
+@pytest.mark.parametrize("fallback", [None, "scripted"])
+def test_quotations_in_place_of_a_language_model_say_so(as_person, people, answered, fallback):
+    if fallback:
+        answered.evidence["fallback"] = fallback
+        answered.save()
+    client = as_person(people.employee)
+    shown = client.get(f"/conversations/{answered.conversation_id}/").content.decode()
+    assert ("The language model could not answer." in shown) is bool(fallback)
+    assert client.get(f"/api/v1/answers/{answered.pk}/").json()["fallback"] is bool(fallback)
