@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -58,22 +59,36 @@ _LATIN = re.compile(r"[a-z]+")
 
 def normalize(text: str) -> str:
     """The form in which two texts are compared: NFKC, folded case, plain quotes and dashes, single spaces."""
+    return " ".join(_pieces(text))
+
+
+def _pieces(text: str) -> list[str]:
+    """What white space parts, in that form."""
     if not text.isascii():
         text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_FOLD)
-    return " ".join(text.casefold().replace("`", "'").split())
+    return text.casefold().replace("`", "'").split()
 
 
 def tokenize(text: str) -> list[str]:
-    """Index terms in reading order, repeated as often as they occur."""
-    plain = normalize(text)
-    terms = _ascii_terms(plain) if plain.isascii() else _terms(plain)
-    terms.extend(dates(plain))
-    return terms
+    """Index terms in reading order, repeated as often as they occur: the words, then the dates."""
+    pieces = _pieces(text)
+    return [*_words(pieces), *dates(" ".join(pieces))]
 
 
-def _ascii_terms(plain: str) -> list[str]:
-    """`_terms` of a normalized text in ASCII, twice as fast."""
-    return list(chain.from_iterable(map(_word_terms, _ASCII_TOKEN.findall(plain))))
+def words(text: str) -> list[str]:
+    """The terms of `tokenize` without those of `dates`, each of which has a hyphen in it."""
+    return _words(_pieces(text))
+
+
+def _words(pieces: Sequence[str]) -> list[str]:
+    # No word reaches over white space.
+    return list(chain.from_iterable(_ascii_terms(it) if it.isascii() else _terms(it) for it in pieces))
+
+
+@lru_cache(maxsize=50_000)
+def _ascii_terms(piece: str) -> tuple[str, ...]:
+    """`_terms` of a piece in ASCII; most pieces were met before."""
+    return tuple(chain.from_iterable(map(_word_terms, _ASCII_TOKEN.findall(piece))))
 
 
 def _terms(plain: str) -> list[str]:

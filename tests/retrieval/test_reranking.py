@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.reranking import DEPTH, FEATURES, WEIGHTS, features, is_question, order, trained
+from retrieval.text import tokenize
 
 QUESTION = "Who approves the travel budget of the sales team?"
 TOGETHER = "The travel budget of the sales team is approved by the head of finance."
@@ -78,6 +79,21 @@ def test_each_feature_counts_what_it_says():
     assert values["run"][0] > values["run"][1]
     assert values["window"][0] > values["window"][1]
     assert values["numbers"][0] > values["numbers"][1]
+
+
+def test_a_date_is_found_in_any_form_and_dates_that_are_not_asked_about_change_nothing(monkeypatch):
+    passages = [
+        "Signed on 2024-05-11, paid in June.",
+        "Signed in May, paid on 3 June 2024.",
+        "11 May 2024 it was signed",
+    ]
+    dated = features("Who signed on May 11, 2024?", passages)
+    assert dated[0, FEATURES.index("numbers")] == dated[2, FEATURES.index("numbers")] > dated[1, -1]
+    questions = ("Who signed it?", "What was paid in June?", "谁签了 AB-1234?", "Paid on 3 June?")
+    usual = [features(question, passages) for question in questions]
+    monkeypatch.setattr("retrieval.reranking.words", tokenize)  # as if dates were looked for each time
+    for question, values in zip(questions, usual, strict=True):
+        assert (features(question, passages) == values).all()
 
 
 def test_features_matter_less_the_longer_the_question_is():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.text import _ascii_terms, _terms, cjk_share, normalize, sentences, tokenize
+from retrieval.text import _terms, cjk_share, normalize, sentences, tokenize, words
 
 
 def split(text):
@@ -95,4 +95,18 @@ def test_cjk_share_counts_letters_only():
 def test_the_short_way_through_ascii_finds_the_same_terms(text):
     plain = normalize(text)
     assert plain.isascii()
-    assert _ascii_terms(plain) == _terms(plain)
+    assert words(text) == _terms(plain)
+
+
+@given(st.text(alphabet="aZ09.,-_/:@&+'`% \n\u3000\u00a0é你好カ한—’", max_size=60) | st.text())
+def test_words_are_found_piece_by_piece_as_in_the_whole(text):
+    assert words(text) == _terms(normalize(text))
+
+
+@given(st.sampled_from(("11 May 2024", "2024-05-11", "5/11/2024", "May 2024", "11 May", "2024年5月11日", "5月")))
+def test_the_terms_of_dates_follow_the_words_and_hold_a_hyphen(date):
+    text = f"Agreed on {date}."
+    plain, terms = words(text), tokenize(text)
+    assert terms[: len(plain)] == plain
+    assert all("-" in term for term in terms[len(plain) :])
+    assert len(terms) > len(plain) or date == "5月"
