@@ -85,9 +85,11 @@ def _beat(**_: Any) -> None:
 
     facts: dict[str, Any] = {}
     if serves_answers():
+        from assistant import engines
         from assistant.documents import replica
 
         try:
+            engines.look()
             facts = replica.status()
         except DatabaseError as error:  # the worker lives all the same; the next beat asks anew
             logger.warning("heartbeat: %s", error)

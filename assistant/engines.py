@@ -97,6 +97,11 @@ class _Switch:
                     threading.Thread(target=self._exchange, args=(choice,), name="activation", daemon=True).start()
             return self._engine
 
+    def look(self) -> None:
+        """Begin to load a newer choice, if there is one and an engine is loaded at all."""
+        if self._engine is not None:
+            self.engine()
+
     def reset(self) -> None:
         """Forget the engine: the next call opens what is chosen then (for tests and commands)."""
         with self._lock:
@@ -232,6 +237,11 @@ def scorer() -> EvidenceScorer:
 def engine() -> Engine:
     """The active answering engine; ask for it anew for every answer."""
     return _switch.engine()
+
+
+def look() -> None:
+    """Begin to load the model that was chosen since, without waiting for somebody to ask. Raises DatabaseError."""
+    _switch.look()
 
 
 def forget_prompts() -> None:

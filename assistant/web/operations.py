@@ -24,7 +24,8 @@ def models(request: HttpRequest) -> HttpResponse:
     """What is active and what is installed."""
     require(actor(request), Duty.MANAGE_MODELS)
     context = {
-        "active": modelling.active_models(),
+        "active": (active := modelling.active_models()),
+        "loading": any(row.state == "chosen" for row in active),
         "installed": modelling.installed_models(),
         "jobs": (jobs := modelling.jobs()),
         "busy": any(job.state in ("queued", "running") for job in jobs),

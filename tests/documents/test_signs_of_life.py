@@ -6,10 +6,14 @@ import time
 import pytest
 from django.db import connection
 
-from assistant import celery, health
+from assistant import celery, engines, health
 from assistant.documents import pulse
 from assistant.documents import replica as replicas
 from assistant.documents.models import DocumentVersion, Status
+from assistant.models import ActivationState, ModelActivation
+from assistant.registry import activation
+from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
+from tests.models.conftest import store, switch  # noqa: F401 - fixtures
 
 from .conftest import POLICY
 
@@ -106,3 +110,18 @@ def test_a_job_beats_on_when_the_database_was_restarted(world, monkeypatch):
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         assert renewed()
+
+
+def test_a_chosen_model_is_loaded_before_anybody_asks(answers_worker, store, switch):  # noqa: F811
+    grounds = activation.Grounds(reason="a test of the engine switch")
+    row = activation.activate("tiny", quantization="none", grounds=grounds)
+    celery._beat()  # a worker that has no engine yet loads none on its timer: it will begin with this one
+    assert ModelActivation.objects.get(pk=row.pk).state == ActivationState.CHOSEN
+    activation.deactivate()
+    assert engines.engine().name == "extractive"
+    row = activation.activate("tiny", quantization="none", grounds=grounds)
+    celery._beat()
+    end = time.monotonic() + 60
+    while ModelActivation.objects.get(pk=row.pk).state == ActivationState.CHOSEN and time.monotonic() < end:
+        time.sleep(0.05)
+    assert ModelActivation.objects.get(pk=row.pk).state == ActivationState.ACTIVE

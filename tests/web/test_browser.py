@@ -311,6 +311,16 @@ def test_on_a_narrow_screen_a_row_shows_all_of_its_cells(open_as, people, librar
     assert page.evaluate("[...document.querySelectorAll('.table-wrap')].every(e => e.scrollWidth <= e.clientWidth)")
 
 
+def test_a_model_appears_by_itself_when_its_import_is_done(open_as, people, store, qwen2_folder):  # noqa: F811
+    job = ModelJob.objects.create(kind=JobKind.IMPORT, name="second", target="second", state=JobState.RUNNING)
+    page = open_as(people.administrator).go("/models/")
+    expect(page.locator("#installed")).not_to_contain_text("second")
+    store.import_path(qwen2_folder, name="second", licence="MIT", imported_by="test")
+    ModelJob.objects.filter(pk=job.pk).update(state=JobState.DONE)
+    expect(page.locator("#installed")).to_contain_text("second")
+    expect(page.locator("live-part[data-busy]")).to_have_count(0)
+
+
 @pytest.mark.parametrize("width", [320, 1280])
 def test_names_of_one_long_word_break_and_nothing_scrolls_sideways(open_as, people, library, width):
     word = "Donaudampfschifffahrtsgesellschaft" * 3

@@ -14,7 +14,8 @@ class LivePart extends HTMLElement {
   }
 
   async refresh() {
-    const inUse = this.contains(document.activeElement) || this.querySelector("input:checked, details[open]") || document.hidden;
+    const ticked = [...this.querySelectorAll("input")].some((input) => input.checked !== input.defaultChecked);
+    const inUse = ticked || this.contains(document.activeElement) || this.querySelector("details[open]") || document.hidden;
     const fresh = inUse ? null : await freshElement(this.id).catch(() => null);
     if (fresh) {
       this.replaceWith(fresh);
