@@ -28,7 +28,7 @@ test-no-route: $(VENV)/.installed-test
 
 # The GGUF engine, on llama.cpp itself (compiled here in minutes; cmake and a C++ compiler), and then its tests
 test-gguf: $(VENV)/.installed-test $(VENV)/.installed-gguf
-	@$(BIN)/python -m pytest tests/inference/gguf tests/models/test_gguf.py
+	@$(BIN)/python -m pytest tests/inference/gguf tests/models/test_gguf.py tests/models/test_adapting.py
 
 gguf: $(VENV)/.installed-gguf
 

@@ -57,11 +57,11 @@ def measure_gguf(original: Path, folder: Path, text: str, *, told: Told = lambda
     from transformers import AutoTokenizer
 
     from inference.engines.llama import LlamaModel, LlamaRunner
-    from inference.store import gguf_weights, read_header
+    from inference.store import gguf_adapter, gguf_weights, read_header
 
     path = gguf_weights(folder)[0]
     header = read_header(path)
-    model = LlamaModel(path)
+    model = LlamaModel(path, gguf_adapter(folder))
     length = min(WINDOW, header.context)
     try:
         ids = model.encode(text)

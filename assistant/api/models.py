@@ -34,6 +34,14 @@ class GateSerializer(serializers.Serializer[Any]):
     forced = serializers.BooleanField(help_text="A person let it pass in spite of the limits.")
 
 
+class AdapterSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    size = serializers.IntegerField(help_text="Bytes of its weights.")
+    sha256 = serializers.CharField(help_text="Of its weights.")
+    base = serializers.CharField(help_text="The model it was put on top of.")
+    base_licence = serializers.CharField()
+
+
 class ModelSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     kind = serializers.CharField(help_text="safetensors or gguf.")
@@ -46,6 +54,7 @@ class ModelSerializer(serializers.Serializer[Any]):
     revision = serializers.CharField(allow_blank=True)
     imported_at = serializers.DateTimeField()
     imported_by = serializers.CharField()
+    adapter = AdapterSerializer(allow_null=True, help_text="The LoRA adapter it was made with.")
 
 
 class ModelsSerializer(serializers.Serializer[Any]):
@@ -83,6 +92,9 @@ class DroppedSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(allow_blank=True, help_text="That it may have here.")
     licence = serializers.CharField(allow_blank=True, help_text="That its card names.")
     problem = serializers.CharField(allow_blank=True, help_text="Why it cannot be imported.")
+    adapter = serializers.BooleanField(help_text="A LoRA adapter, which goes on top of an installed model.")
+    trained_on = serializers.CharField(allow_blank=True, help_text="What an adapter says of that model.")
+    bases = serializers.ListField(child=serializers.CharField(), help_text="The installed models of its kind.")
 
 
 class DropSerializer(serializers.Serializer[Any]):
@@ -94,6 +106,7 @@ class ImportSerializer(serializers.Serializer[Any]):
     name = Text(max_length=100)
     licence = Text(max_length=100)
     revision = Text(max_length=100, allow_blank=True, default="")
+    base = Text(max_length=100, allow_blank=True, default="", help_text="Of an adapter: the model it goes on top of.")
 
 
 class QuantizeSerializer(serializers.Serializer[Any]):
@@ -120,7 +133,7 @@ class ModelJobSerializer(serializers.Serializer[Any]):
         source="name", help_text="What it is made of: a model, or an entry to import."
     )
     recipe = serializers.CharField(allow_blank=True)
-    options = serializers.DictField(help_text="Settings of a benchmark.")
+    options = serializers.DictField(help_text="Settings of a benchmark; base: of an adapter that is imported.")
     state = serializers.ChoiceField(choices=JobState.choices)
     stage = serializers.CharField(allow_blank=True)
     progress = serializers.IntegerField(help_text="Of the stage, per cent.")

@@ -113,9 +113,9 @@ def remove(actor: User, name: str) -> Manifest:
 
 
 @_duty
-def bring_in(actor: User, *, entry: str, name: str, licence: str, revision: str = "") -> ModelJob:
-    """Have what lies in the drop folder imported. Raises Invalid."""
-    return importing.begin(entry=entry, name=name, licence=licence, revision=revision)
+def bring_in(actor: User, *, entry: str, name: str, licence: str, revision: str = "", base: str = "") -> ModelJob:
+    """Have what lies in the drop folder imported, an adapter on top of the model `base`. Raises Invalid."""
+    return importing.begin(entry=entry, name=name, licence=licence, revision=revision, base=base)
 
 
 @_duty

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from assistant import engines, observability
 from assistant.audit import services as audit
@@ -57,7 +58,8 @@ def remove(name: str) -> Manifest:
     manifest = engines.store().manifest(name)
     if active_name() == name:
         raise Conflict("This model answers now. Let another one answer, or go back to quotations, and then remove it.")
-    if jobs.open_jobs().filter(name=name).exclude(kind=JobKind.IMPORT).exists():
+    uses = Q(name=name) & ~Q(kind=JobKind.IMPORT) | Q(options__base=name)
+    if jobs.open_jobs().filter(uses).exists():
         raise Conflict("Work on this model goes on. Remove it when that has ended.")
     try:
         engines.store().remove(name)

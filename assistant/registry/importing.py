@@ -7,7 +7,7 @@ that `models pull --bundle` wrote, or a GGUF file; what is there is copied, and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from assistant.audit import services as audit
 from assistant.errors import Invalid, NotFound
 from assistant.guardrails import sanitize
 from assistant.models import JobKind, ModelJob
-from assistant.registry import jobs
+from assistant.registry import adapting, jobs
 from inference.errors import InferenceError, in_full
-from inference.store import Manifest, pulling, selected
+from inference.store import Manifest, adapters, pulling, selected
 
 MOST_SHOWN = 100
 
@@ -36,6 +36,9 @@ class Dropped:
     name: str = ""  # that it may have here
     licence: str = ""  # that its card names
     problem: str = ""
+    adapter: bool = False  # it goes on top of a model
+    trained_on: str = ""  # what an adapter says of that model
+    bases: tuple[str, ...] = ()  # the installed models of its kind
 
 
 def folder() -> Path:
@@ -65,18 +68,24 @@ def _entries() -> Iterator[Path]:
 
 def _look(path: Path) -> Dropped:
     try:
+        lora = adapters.find(path)
         chosen = selected(path)
         size = sum(each.stat().st_size for each in chosen)
         licence = pulling.licence_of(path) if path.is_dir() else ""
     except (InferenceError, OSError) as error:
         return Dropped(path.name, problem=in_full(error))
     stem = path.name if path.is_dir() else path.stem.partition("-00001-of-")[0]
-    return Dropped(path.name, size, len(chosen), sanitize.title(stem.replace(" ", "-"), limit=100), licence)
+    found = Dropped(path.name, size, len(chosen), sanitize.title(stem.replace(" ", "-"), limit=100), licence)
+    if lora is None:
+        return found
+    trained_on = sanitize.title(lora.trained_on, limit=200)
+    return replace(found, adapter=True, trained_on=trained_on, bases=tuple(adapting.bases(lora)))
 
 
-def begin(*, entry: str, name: str, licence: str, revision: str = "") -> ModelJob:
-    """A job for a worker. Raises NotFound (nothing of that name lies there), Invalid, Conflict, FileExistsError,
-    inference.errors.InferenceError (what lies there cannot be imported)."""
+def begin(*, entry: str, name: str, licence: str, revision: str = "", base: str = "") -> ModelJob:
+    """A job for a worker; `base` is the installed model that an adapter goes on top of. Raises NotFound (nothing of
+    that name lies there), Invalid, Conflict, FileExistsError, inference.errors.InferenceError (what lies there cannot
+    be imported)."""
     path = _path(entry)
     name, licence, revision = name.strip(), licence.strip(), revision.strip()
     for field, value in (("licence", licence), ("revision", revision)):
@@ -84,10 +93,25 @@ def begin(*, entry: str, name: str, licence: str, revision: str = "") -> ModelJo
             words = "Name the licence as the model's page does." if not value else "Use at most 100 characters."
             raise Invalid(words, fields={field: [words]})
     engines.store().check_free(name)
-    needed = sum(each.stat().st_size for each in selected(path))
     settings.MODELS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-    jobs.check_room(needed, "are needed")
-    return jobs.start(JobKind.IMPORT, target=name, name=entry, licence=licence, revision=revision)
+    _check_base(path, base)
+    jobs.check_room(sum(each.stat().st_size for each in selected(path)), "are needed")
+    return jobs.start(
+        JobKind.IMPORT, target=name, name=entry, licence=licence, revision=revision, options={"base": base}
+    )
+
+
+def _check_base(path: Path, base: str) -> None:
+    """An adapter names its base, and nothing else does. Raises Invalid, Conflict, InferenceError."""
+    words = ""
+    if base and base not in engines.store().names():
+        words = "No model of that name is installed."
+    elif base:
+        adapting.check(path, base)
+    elif adapters.find(path) is not None:
+        words = "This is a LoRA adapter: name the installed model that it goes on top of."
+    if words:
+        raise Invalid(words, fields={"base": [words]})
 
 
 def _path(entry: str) -> Path:
@@ -99,14 +123,19 @@ def _path(entry: str) -> Path:
 
 
 def work(job: ModelJob, told: jobs.Told) -> dict[str, Any]:
-    """Do such a job. Raises NotFound (it was taken away meanwhile), FileExistsError, InferenceError."""
-    return {"digest": take_in(_path(job.name), job.target, job.licence, job.revision, told=told).digest}
+    """Do such a job. Raises NotFound (it was taken away meanwhile), Invalid, Conflict, FileExistsError,
+    InferenceError."""
+    path, facts = _path(job.name), {"licence": job.licence, "revision": job.revision}
+    if base := job.options.get("base", ""):
+        return {"digest": adapting.take_in(path, job.target, base=base, told=told, **facts).digest}
+    return {"digest": take_in(path, job.target, told=told, **facts).digest}
 
 
 def take_in(path: Path, name: str, licence: str, revision: str = "", *, told: jobs.Told | None = None) -> Manifest:
-    """Copy a model into the store, checked, on record. Raises FileExistsError, InferenceError."""
+    """Copy a model into the store, checked, on record. Raises Invalid, FileExistsError, InferenceError."""
     actor = observability.current().actor
     try:
+        _check_base(path, "")
         manifest = engines.store().import_path(
             path,
             name=name,

@@ -17,7 +17,7 @@ from assistant import engines
 from assistant.models import ActivationState, JobKind, JobState, ModelJob
 from assistant.quality import gate
 from assistant.registry import activation, benchmarking, quantizing
-from inference.store import Gate
+from inference.store import Adapter, Gate
 
 from .wording import duration, size_words
 
@@ -38,6 +38,7 @@ class ModelRow:
     evaluations: tuple[gate.Evaluation, ...] = ()
     quantizable: bool = False
     gguf: bool = False
+    made_of: str = ""  # base and adapter, where it is both together
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +146,18 @@ _STAGES = {
 }
 
 
+_ADAPTER_STAGES = ("verifying", "loading", "joining", "checking")
+
+
 def _share(job: ModelJob) -> int:
-    stages = _STAGES.get(JobKind(job.kind), (job.stage,))
+    stages = _ADAPTER_STAGES if job.options.get("base") else _STAGES.get(JobKind(job.kind), (job.stage,))
     before = stages.index(job.stage) if job.stage in stages else 0
     return round((100 * before + job.progress) / len(stages))
 
 
 def _title(job: ModelJob) -> str:
+    if base := job.options.get("base"):
+        return gettext("import of an adapter for %(name)s") % {"name": base}
     return {
         JobKind.QUANTIZE: gettext("smaller copy"),
         JobKind.IMPORT: gettext("import"),
@@ -187,6 +193,8 @@ def _job_words(job: ModelJob) -> str:
             "writing": gettext("It is written layer by layer."),
             "measuring": gettext("It is measured beside the original, on the same text."),
             "copying": gettext("Its files are copied and looked through."),
+            "verifying": gettext("Every file is read again and held against its checksum."),
+            "joining": gettext("The adapter is put on top of the model."),
             "loading": gettext("It is loaded beside what answers."),
             "asking": gettext("It is asked the questions of the golden set, one after the other."),
             "checking": gettext("The checksum of every file is taken."),
@@ -222,6 +230,20 @@ def _gate_words(measured: Gate | None) -> str:
     )
 
 
+def _made_of(adapter: Adapter | None) -> str:
+    """Base and adapter in one sentence; empty for a model that was made without one."""
+    if adapter is None:
+        return ""
+    words = gettext("%(base)s (%(licence)s) with the LoRA adapter %(name)s (%(size)s, SHA-256 %(digest)s…)")
+    return words % {
+        "base": adapter.base,
+        "licence": adapter.base_licence,
+        "name": adapter.name,
+        "size": size_words(adapter.size),
+        "digest": adapter.sha256[:12],
+    }
+
+
 def installed_models() -> list[ModelRow]:
     """The language models on this machine, from their manifests."""
     chosen = activation.active_name()
@@ -238,6 +260,7 @@ def installed_models() -> list[ModelRow]:
             evaluations=gate.evaluations(manifest.digest),
             quantizable=manifest.kind == "safetensors" and not manifest.recipe,
             gguf=manifest.kind == "gguf",
+            made_of=_made_of(manifest.adapter),
         )
         for manifest in engines.store().manifests()
     ]

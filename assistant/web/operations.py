@@ -69,9 +69,9 @@ def verify(request: HttpRequest) -> HttpResponse:
 def bring_in(request: HttpRequest) -> HttpResponse:
     """Have what lies in the drop folder imported; a worker does it."""
     person = actor(request)
-    entry, name, licence, revision = (request.POST.get(field, "") for field in ("entry", "name", "licence", "revision"))
-    words = gettext("“%(name)s” is being imported. It is installed when every file was checked.") % {"name": name}
-    call = partial(administering.bring_in, person, entry=entry, name=name, licence=licence, revision=revision)
+    given = {field: request.POST.get(field, "") for field in ("entry", "name", "licence", "revision", "base")}
+    words = gettext("“%(name)s” is being imported. It is installed when every file was checked.") % given
+    call = partial(administering.bring_in, person, **given)
     return acted(request, call, words, reverse("web:models"))
 
 

@@ -21,8 +21,8 @@ from inference.engines.llama import LlamaModel, LlamaRunner
 from inference.engines.lookup import MOST
 from inference.engines.running import BatchOptions
 from inference.engines.transcript import plain
-from inference.errors import EngineUnavailable, ModelCorrupt, ModelNotFound, OutOfMemory
-from inference.store import GgufHeader, adapted_architecture, gguf_weights, read_header
+from inference.errors import EngineUnavailable, ModelCorrupt, OutOfMemory
+from inference.store import GgufHeader, adapters, gguf_adapter, gguf_weights, read_header
 
 HEADROOM = 1.1  # weights are read into memory as they are; some are put into another order
 _WORK_BYTES = 2**28  # what a step needs beside weights and cache
@@ -58,27 +58,10 @@ def plan(header: GgufHeader, *, weight_bytes: int, free: int, rows: int = _ROWS)
 
 
 def inspect(folder: Path) -> tuple[GgufHeader, int]:
-    """(head, bytes on disk) of the model in a folder; nothing is loaded. Raises ModelNotFound, ModelCorrupt."""
-    parts = gguf_weights(folder)
-    return read_header(parts[0]), sum(part.stat().st_size for part in parts)
-
-
-def check_adapter(path: Path, header: GgufHeader) -> None:
-    """Whether a file is a LoRA adapter for models of this architecture. Raises ModelNotFound, ModelCorrupt."""
-    if path.is_dir() or path.suffix.lower() == ".safetensors":
-        raise ModelCorrupt(
-            f"{path.name} is an adapter for safetensors models; llama.cpp takes adapters as GGUF.",
-            file=path.name,
-            hint="Convert it (llama.cpp's convert_lora_to_gguf.py), or merge it into the model and convert that.",
-        )
-    if not path.is_file():
-        raise ModelNotFound(f"There is no adapter at {path}.", hint="Name a GGUF file.")
-    if (found := adapted_architecture(path)) != header.architecture:
-        raise ModelCorrupt(
-            f"{path.name} belongs to a model of the kind {found or 'unknown'}, not {header.architecture}.",
-            file=path.name,
-            hint="Take the adapter that was trained on this model.",
-        )
+    """(head, bytes on disk) of the model in a folder, its adapter included; nothing is loaded. Raises ModelNotFound,
+    ModelCorrupt."""
+    parts, adapter = gguf_weights(folder), gguf_adapter(folder)
+    return read_header(parts[0]), sum(part.stat().st_size for part in [*parts, *([adapter] if adapter else [])])
 
 
 class GgufEngine(BatchingEngine):
@@ -96,7 +79,7 @@ class GgufEngine(BatchingEngine):
         adapter: Path | None = None,
     ) -> None:
         """Load the model in `folder`. `template_sha256` pins its chat template, `free` is memory it may take, `adapter`
-        a GGUF file with a LoRA adapter to put on top.
+        a GGUF file with a LoRA adapter to put on top; else the one that the folder holds, if it does.
 
         Raises EngineUnavailable (llama.cpp is not installed), ModelNotFound, ModelCorrupt, OutOfMemory.
         """
@@ -111,8 +94,9 @@ class GgufEngine(BatchingEngine):
         memory = int(psutil.virtual_memory().available) if free is None else free
         rows = options.rows if options else _ROWS
         planned = plan(header, weight_bytes=size, free=memory, rows=rows)
+        adapter = adapter or gguf_adapter(folder)
         if adapter is not None:
-            check_adapter(adapter, header)
+            adapters.check_gguf(adapter, folder)
         model = LlamaModel(path, adapter)
         options = options or planned.options
         if model.recurrent:  # their state cannot be cut back to an earlier token

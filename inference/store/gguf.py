@@ -12,11 +12,11 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from inference.errors import ModelCorrupt
 
@@ -84,14 +84,29 @@ def read_header(path: Path, *, name: str = "") -> GgufHeader:
     return _read(path, name or path.name, _described)
 
 
-def adapted_architecture(path: Path) -> str:
-    """The architecture that a LoRA adapter in a GGUF file belongs to. Raises ModelCorrupt."""
+def read_adapter(path: Path) -> tuple[str, dict[str, tuple[int, ...]]]:
+    """(architecture that a LoRA adapter in a GGUF file belongs to, shape of every tensor). Raises ModelCorrupt."""
     return _read(path, path.name, _adapted)
 
 
-def _read(
-    path: Path, name: str, describe: Callable[[dict[str, Any], list[tuple[str, int, int]]], Described]
-) -> Described:
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor in one file, fastest dimension first. Raises ModelCorrupt."""
+    return _read(path, path.name, lambda keys, tensors: {each.name: each.shape for each in tensors})
+
+
+def holds_adapter(path: Path) -> bool:
+    """Whether the file says so itself; looks no further than to where a model's vocabulary would begin."""
+    try:
+        with path.open("rb") as file:
+            for key, value in _Head(file, path.stat().st_size).pairs():
+                if key == "general.type" or key.startswith("tokenizer."):
+                    return bool(value == "adapter")
+    except (_Refused, OSError):
+        pass  # the import says what is wrong with it
+    return False
+
+
+def _read(path: Path, name: str, describe: Callable[[dict[str, Any], list[Tensor]], Described]) -> Described:
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
@@ -157,6 +172,16 @@ class _Refused(Exception):
     """Why the file is refused, in words that follow a colon."""
 
 
+class Tensor(NamedTuple):
+    """`words` names its kind; `weights` is how many, `length` their bytes, `shape` with the fastest dimension first."""
+
+    name: str
+    words: str
+    weights: int
+    length: int
+    shape: tuple[int, ...]
+
+
 class _Head:
     """The head of one file; `read` goes through it once, from the first byte on."""
 
@@ -164,30 +189,36 @@ class _Head:
         self._file = file
         self._size = size
         self._at = 0
+        self._count = 0  # tensors
         self._limit = min(size, _HEAD_BYTES)
 
-    def read(self) -> tuple[dict[str, Any], list[tuple[str, int, int]]]:
-        """(values by key, kind, weights and bytes of every tensor)."""
+    def read(self) -> tuple[dict[str, Any], list[Tensor]]:
+        """(values by key, every tensor)."""
+        found: dict[str, Any] = {}
+        for key, value in self.pairs():
+            if key in found:
+                raise _Refused(f"the key {key!r} stands there twice")
+            found[key] = value
+        return found, self._tensors(self._count, found)
+
+    def pairs(self) -> Iterator[tuple[str, Any]]:
+        """Keys and values in the order of the file."""
         if self._bytes(4) != MAGIC:
             raise _Refused("it does not begin with GGUF")
         (version,) = self._unpack("I")
         if version not in _VERSIONS:
             swapped = int.from_bytes(version.to_bytes(4, "little"), "big") in _VERSIONS
             raise _Refused("it is big-endian" if swapped else f"version {version} is not known (2 and 3 are)")
-        tensors, keys = self._unpack("QQ")
-        if keys > _KEYS or tensors > _TENSORS:
-            raise _Refused(f"it claims {tensors} tensors and {keys} keys")
-        found: dict[str, Any] = {}
+        self._count, keys = self._unpack("QQ")
+        if keys > _KEYS or self._count > _TENSORS:
+            raise _Refused(f"it claims {self._count} tensors and {keys} keys")
         for _ in range(keys):
             key = self._text(_NAME_BYTES)
-            if key in found:
-                raise _Refused(f"the key {key!r} stands there twice")
             (kind,) = self._unpack("I")
-            found[key] = self._value(kind)
-        return found, self._tensors(tensors, found)
+            yield key, self._value(kind)
 
-    def _tensors(self, count: int, keys: dict[str, Any]) -> list[tuple[str, int, int]]:
-        """(kind, weights, bytes) of every tensor, all of them within the file."""
+    def _tensors(self, count: int, keys: dict[str, Any]) -> list[Tensor]:
+        """All of them lie within the file."""
         alignment = keys.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 8 <= alignment <= 2**16 or alignment & (alignment - 1):
             raise _Refused(f"an alignment of {alignment!r} bytes")
@@ -215,7 +246,7 @@ class _Head:
             length = weights // block * size
             end = offset + length
             expected = -(-end // alignment) * alignment
-            found.append((words, weights, length))
+            found.append(Tensor(name, words, weights, length, shape))
         begin = -(-self._at // alignment) * alignment
         if found and begin + end > self._size:
             raise _Refused(f"it is cut off: {begin + end} bytes are described, {self._size} are there")
@@ -283,18 +314,18 @@ class _Texts(int):
     """A list of so many texts, not kept."""
 
 
-def _described(keys: dict[str, Any], tensors: list[tuple[str, int, int]]) -> GgufHeader:
+def _described(keys: dict[str, Any], tensors: list[Tensor]) -> GgufHeader:
     architecture = keys.get("general.architecture")
     part, parts = keys.get("split.no", 0), keys.get("split.count", 1) or 1
     if not isinstance(part, int) or not isinstance(parts, int) or not 0 <= part < parts:
         raise _Refused(f"it is part {part!r} of {parts!r}")
     sizes: dict[str, int] = {}
-    for kind, _, length in tensors:
-        sizes[kind] = sizes.get(kind, 0) + length
+    for tensor in tensors:
+        sizes[tensor.words] = sizes.get(tensor.words, 0) + tensor.length
     weights: dict[str, Any] = {
         "part": part,
         "parts": parts,
-        "parameters": sum(count for _, count, _ in tensors),
+        "parameters": sum(tensor.weights for tensor in tensors),
         "weight_bytes": sum(sizes.values()),
         "quantization": max(sizes, key=lambda kind: sizes[kind], default=""),
     }
@@ -337,11 +368,13 @@ def _described(keys: dict[str, Any], tensors: list[tuple[str, int, int]]) -> Ggu
     )
 
 
-def _adapted(keys: dict[str, Any], tensors: list[tuple[str, int, int]]) -> str:
+def _adapted(keys: dict[str, Any], tensors: list[Tensor]) -> tuple[str, dict[str, tuple[int, ...]]]:
     kind = keys.get("general.type"), keys.get("adapter.type")
     if kind != ("adapter", "lora") or not tensors:
         raise _Refused(f"it holds no LoRA adapter but {keys.get('general.type', 'a model')!r}")
-    return str(keys.get("general.architecture", ""))
+    if not isinstance(alpha := keys.get("adapter.lora.alpha"), float) or not isfinite(alpha):
+        raise _Refused(f"adapter.lora.alpha is {alpha!r}")
+    return str(keys.get("general.architecture", "")), {each.name: each.shape for each in tensors}
 
 
 def _per_layer(value: Any, layers: int) -> tuple[int, ...]:

@@ -30,6 +30,17 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """The LoRA adapter that a model was made with, and the model that it was put on top of."""
+
+    name: str
+    size: int  # bytes of its weights
+    sha256: str  # of its weights
+    base: str
+    base_licence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The record of one import.
 
@@ -49,6 +60,7 @@ class Manifest:
     recipe: str = ""  # by which the weights are stored quantized; empty: they are not
     parent: str = ""  # digest of the model it was made from
     gate: Gate | None = None
+    adapter: Adapter | None = None
 
     @property
     def size(self) -> int:
@@ -92,7 +104,13 @@ class Manifest:
                 raise ValueError("unknown format")
             files = tuple(FileEntry(**entry) for entry in body.pop("files"))
             gate = body.pop("gate", None)
-            return cls(files=files, gate=Gate(**gate) if gate else None, **body)
+            adapter = body.pop("adapter", None)
+            return cls(
+                files=files,
+                gate=Gate(**gate) if gate else None,
+                adapter=Adapter(**adapter) if adapter else None,
+                **body,
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelCorrupt(
                 f"{folder.name}: the manifest cannot be read ({error})",

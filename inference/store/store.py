@@ -25,10 +25,11 @@ from inference.errors import DiskFull, ModelCorrupt, ModelNotFound
 
 from . import contents, gguf
 from .gates import Gate
-from .manifest import MANIFEST_NAME, FileEntry, Kind, Manifest, sha256_of
+from .manifest import MANIFEST_NAME, Adapter, FileEntry, Kind, Manifest, sha256_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 ALLOWED = {".safetensors", ".gguf", ".json", ".txt", ".model", ".jinja", ".md", ".tiktoken"}
+ADAPTER_FILE = "adapter/lora.gguf"  # in a GGUF model's folder: the LoRA adapter it answers with
 ALLOWED_NAMES = {"LICENSE", "LICENCE", "NOTICE", "README"}
 PIECE_BYTES = 16 * 2**20
 _EXECUTABLE = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".so", ".h5", ".msgpack", ".npy", ".npz"}
@@ -107,9 +108,12 @@ class ModelStore:
         by: str,
         source: str = "",
         licence: str = "",
+        revision: str = "",
+        adapter: Adapter | None = None,
+        told: Told = untold,
     ) -> Manifest:
         """Install what `make` writes into an empty folder from the model of `parent`; its gate, if there is one, is
-        kept with it. `source` and `licence` are the parent's name and licence unless given.
+        kept with it. `source`, `licence` and `revision` are the parent's name, licence and revision unless given.
 
         Raises FileExistsError, ModelCorrupt, whatever `make` raises; nothing half is left behind.
         """
@@ -119,14 +123,15 @@ class ModelStore:
             return {
                 "kind": parent.kind,
                 "source": source or parent.name,
-                "revision": parent.revision,
+                "revision": revision or parent.revision,
                 "licence": licence or parent.licence,
                 "imported_by": by,
                 "parent": parent.digest,
                 "gate": gate,
+                "adapter": adapter or parent.adapter,
             }
 
-        return self._install(name, fill)
+        return self._install(name, fill, told)
 
     def check_free(self, name: str) -> None:
         """Raises ModelCorrupt (not a name), FileExistsError."""
@@ -143,7 +148,7 @@ class ModelStore:
         self.check_free(name)
         with self.working_folder(name) as partial:
             known = fill(partial)
-            facts = _facts(partial, known["kind"])
+            facts = _facts(partial, known["kind"], adapted=bool(known.get("adapter")))
             manifest = Manifest(
                 name=name,
                 imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -195,8 +200,9 @@ class ModelStore:
             with suppress(OSError), _locked(left, fcntl.LOCK_NB):
                 shutil.rmtree(left)
 
-    def verify(self, name: str) -> Manifest:
-        """Read every file again. Raises ModelCorrupt naming the first file that is missing, added or altered."""
+    def verify(self, name: str, told: Told = untold) -> Manifest:
+        """Read every file again; `told` hears of the bytes read, and what it raises ends it. Raises ModelCorrupt naming
+        the first file that is missing, added or altered."""
         folder = self.folder(name)
         manifest = Manifest.read(folder)
         hint = "Remove the model and import it again from a trusted copy."
@@ -204,12 +210,15 @@ class ModelStore:
         present = {path for path in _relative_files(folder) if path != MANIFEST_NAME}
         for path in sorted(present - set(expected)):
             raise ModelCorrupt(f"{name}: {path} was not there when the model was imported", file=path, hint=hint)
+        read = 0
         for entry in manifest.files:
             file = folder / entry.path
             if entry.path not in present:
                 raise ModelCorrupt(f"{name}: {entry.path} is missing", file=entry.path, hint=hint)
             if file.stat().st_size != entry.size or sha256_of(file) != entry.sha256:
                 raise ModelCorrupt(f"{name}: {entry.path} differs from what was imported", file=entry.path, hint=hint)
+            read += entry.size
+            told("verifying", read, manifest.size)
         return manifest
 
     def remove(self, name: str) -> None:
@@ -341,10 +350,10 @@ def _kind(files: list[Path]) -> Kind:
 
 def gguf_weights(folder: Path) -> list[Path]:
     """The GGUF files of the one model in the folder, first part first. Raises ModelNotFound, ModelCorrupt."""
-    files = sorted(folder / relative for relative in _relative_files(folder) if relative.lower().endswith(".gguf"))
-    if not files:
+    names = sorted(name for name in _relative_files(folder) if name.lower().endswith(".gguf") and name != ADAPTER_FILE)
+    if not names:
         raise ModelNotFound(f"{folder.name} holds no GGUF file.")
-    parts = gguf.single(files)
+    parts = gguf.single([folder / name for name in names])
     for number, path in enumerate(parts):
         header = gguf.read_header(path)
         if (header.part, header.parts) != (number, len(parts)):
@@ -356,10 +365,16 @@ def gguf_weights(folder: Path) -> list[Path]:
     return parts
 
 
-def _facts(folder: Path, kind: Kind) -> contents.Facts:
+def gguf_adapter(folder: Path) -> Path | None:
+    """The LoRA adapter that the GGUF model in the folder answers with."""
+    path = folder / ADAPTER_FILE
+    return path if path.is_file() else None
+
+
+def _facts(folder: Path, kind: Kind, *, adapted: bool) -> contents.Facts:
     """What the content says of itself. Raises ModelNotFound, ModelCorrupt."""
     for relative in sorted(_relative_files(folder)):
-        if relative.lower().endswith(".gguf"):
+        if relative.lower().endswith(".gguf") and not (adapted and relative == ADAPTER_FILE):
             gguf.read_header(folder / relative, name=relative)
     if kind == "gguf":
         contents.check_json(folder)

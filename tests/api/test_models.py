@@ -10,6 +10,7 @@ from assistant import tasks
 from assistant.audit.models import AuditEvent
 from assistant.models import ModelJob
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
+from tests.models.adapters import trained
 from tests.models.conftest import store  # noqa: F401 - a fixture
 
 from .test_accounts import Api
@@ -77,6 +78,36 @@ def test_a_model_is_imported_measured_chosen_and_removed(boss, store, people, se
         (person, "model.changed", "activated"),
         (person, "model.changed", "removed"),
     ]
+
+
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")  # peft asks by its former name
+def test_an_adapter_is_imported_on_top_of_a_model(boss, store, settings, tmp_path):  # noqa: F811
+    settings.MODELS_DROP_DIR = tmp_path / "incoming"
+    trained(store.folder("tiny"), settings.MODELS_DROP_DIR / "tone")
+    (seen,) = boss("get", "model-imports/").json()["results"]
+    assert (seen["entry"], seen["adapter"], seen["bases"], seen["problem"]) == ("tone", True, ["tiny"], "")
+    wanted = {"entry": "tone", "name": "toned", "licence": "company"}
+    for base, field in (("", "base"), ("absent", "base")):
+        refused = boss("post", "model-imports/", {**wanted, "base": base})
+        assert (refused.status_code, list(refused.json()["fields"])) == (400, [field]), refused.content
+    begun = boss("post", "model-imports/", {**wanted, "base": "tiny"})
+    assert (begun.status_code, begun.json()["options"]) == (202, {"base": "tiny"})
+    assert boss("delete", "models/tiny/").status_code == 409  # the import needs it
+    tasks.work(begun.json()["id"])
+    assert boss("get", f"model-jobs/{begun.json()['id']}/").json()["state"] == "done"
+    tiny, toned = boss("get", "models/").json()["results"]
+    assert tiny["adapter"] is None
+    weights = store.manifest("toned").adapter
+    assert toned["adapter"] == {
+        "name": "tone",
+        "size": weights.size,
+        "sha256": weights.sha256,
+        "base": "tiny",
+        "base_licence": "MIT",
+    }
+    assert boss("get", "models/toned/").json()["parent"] == tiny["digest"]
+    assert boss("delete", "models/tiny/").status_code == 204
+    assert boss("post", "models/toned/verify/").status_code == 200
 
 
 def test_a_copy_is_asked_for_listed_and_stopped(boss):

@@ -9,9 +9,14 @@ from assistant.audit.models import AuditEvent
 from assistant.models import JobState, ModelJob
 from assistant.registry import activation, jobs
 from tests.inference.models.conftest import qwen2_folder  # noqa: F401 - a fixture
+from tests.models.adapters import trained
 from tests.models.conftest import store  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    # peft asks transformers for checkpointing by its former name
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning"),
+]
 
 
 @pytest.fixture
@@ -133,6 +138,38 @@ def test_what_lies_in_the_drop_folder_is_imported_and_followed(page, drop, store
     assert "A model of that name is installed already. Remove it first." in page(
         "import/", entry="laid", name="brought", licence="Apache-2.0"
     )
+
+
+def test_an_adapter_is_imported_on_top_of_a_model_and_shown_as_both(page, store, settings, tmp_path, people):  # noqa: F811
+    settings.MODELS_DROP_DIR = tmp_path / "incoming"
+    trained(store.folder("tiny"), settings.MODELS_DROP_DIR / "tone")
+    shown = page()
+    assert "LoRA adapter: it goes on top of an installed model" in shown
+    assert "It says that it was trained on" in shown
+    assert '<select id="base-1" name="base" required><option>tiny</option></select>' in shown
+    refused = page("import/", entry="tone", name="toned", licence="company")
+    assert "This is a LoRA adapter: name the installed model that it goes on top of." in refused
+    assert "“toned” is being imported." in page("import/", entry="tone", name="toned", licence="company", base="tiny")
+    waiting = page()
+    assert "import of an adapter for tiny" in waiting
+    tasks.work(ModelJob.objects.get().pk)
+    done = page()
+    assert "tiny (MIT) with the LoRA adapter tone (" in done
+    manifest = store.verify("toned")
+    assert manifest.adapter.sha256[:12] in done
+    event = AuditEvent.objects.get(action="model.changed")
+    facts = (event.actor, event.detail["change"], event.detail["parent"], event.detail["adapter"])
+    base = store.manifest("tiny")
+    assert facts == (f"user:{people.administrator.pk}", "imported", base.digest, manifest.adapter.sha256)
+
+
+def test_an_adapter_that_no_installed_model_can_take_is_told_so(page, store, settings, tmp_path):  # noqa: F811
+    settings.MODELS_DROP_DIR = tmp_path / "incoming"
+    trained(store.folder("tiny"), settings.MODELS_DROP_DIR / "tone")
+    page("remove/", name="tiny")
+    shown = page()
+    assert "No installed model can take it." in shown
+    assert 'name="entry"' not in shown
 
 
 def test_what_can_run_code_is_shown_with_its_reason_and_not_imported(page, drop, store):  # noqa: F811

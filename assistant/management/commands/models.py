@@ -35,7 +35,7 @@ class Command(BaseCommand):
         importing.add_argument("--name", required=True)
         importing.add_argument("--licence", required=True, help="for instance MIT or Apache-2.0")
         importing.add_argument("--revision", default="", help="the source's revision, if it has one")
-        importing.add_argument("--on", default="", help="PATH is a LoRA adapter: the installed model it goes on top of")
+        importing.add_argument("--on", default="", help="PATH is a LoRA adapter: the model it goes on top of")
         pull = actions.add_parser("pull", help="fetch one exact revision; the only command that leaves the building")
         pull.add_argument("repository", help="OWNER/NAME")
         pull.add_argument("--revision", required=True, help="the 40 digits of a commit")
@@ -153,20 +153,25 @@ class Command(BaseCommand):
             f"{manifest.name}  {manifest.architecture} ({manifest.kind})  {manifest.size / 2**30:.2f} GiB  "
             f"{manifest.licence}  imported {manifest.imported_at} from {manifest.source}"
         )
+        if adapter := manifest.adapter:
+            self.stdout.write(
+                f"    {adapter.base} ({adapter.base_licence}) with the adapter {adapter.name}, "
+                f"{adapter.size / 2**20:.1f} MiB, sha256 {adapter.sha256}"
+            )
         if manifest.recipe:
             gate = manifest.gate
             words = f"{gate.words}{', forced' if gate.forced else ''}" if gate else "not measured"
             self.stdout.write(f"    {manifest.recipe}: {words}")
 
     def _import(self, options: dict[str, Any]) -> None:
+        facts = {"licence": options["licence"], "revision": options["revision"], "told": self._step}
         if options["on"]:
-            base, licence = options["on"], options["licence"]
-            self._line(adapting.take_in(options["path"], options["name"], base=base, licence=licence))
-            return
-        self._line(importing.take_in(options["path"], options["name"], options["licence"], options["revision"]))
+            self._line(adapting.take_in(options["path"], options["name"], base=options["on"], **facts))
+        else:
+            self._line(importing.take_in(options["path"], options["name"], **facts))
 
     def _verify(self, options: dict[str, Any]) -> None:
-        manifest = engines.store().verify(options["name"])
+        manifest = engines.store().verify(options["name"], self._step)
         self.stdout.write(f"{manifest.name}: {len(manifest.files)} files as imported.")
 
     def _pull(self, options: dict[str, Any]) -> None:

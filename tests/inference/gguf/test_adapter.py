@@ -71,11 +71,23 @@ def test_an_adapter_says_what_the_merged_model_says(qwen2_gguf, merged, adapter)
     assert said(qwen2_gguf.parent) == alone  # nothing of it stays in the model's file
 
 
-@pytest.mark.skipif(bool(llama.missing()), reason="llama.cpp is not installed: make test-gguf")
-def test_an_adapter_of_another_size_is_refused_by_name(qwen2_gguf, tmp_path):
-    wrong = {"model.layers.0.self_attn.q_proj": (torch.ones(RANK, 32), torch.ones(64, RANK))}
-    file = build.write_adapter(tmp_path / "other.gguf", wrong, layers=2, alpha=ALPHA)
-    with pytest.raises(ModelCorrupt, match=r"cannot load the adapter other\.gguf"):
+Q = "model.layers.0.self_attn.q_proj"
+
+
+@pytest.mark.parametrize(
+    ("lora", "words"),
+    [
+        (
+            {Q: (torch.ones(RANK, 32), torch.ones(64, RANK))},
+            "for blk.0.attn_q.weight it has 64 × 32 numbers",
+        ),
+        ({Q: (torch.ones(RANK, 64), torch.ones(64, RANK + 1))}, "are of the ranks 5 and 4"),
+        ({"model.layers.9.self_attn.q_proj": (torch.ones(RANK, 64), torch.ones(64, RANK))}, "model does not have"),
+    ],
+)
+def test_an_adapter_of_another_model_is_refused_by_name(qwen2_gguf, tmp_path, lora, words):
+    file = build.write_adapter(tmp_path / "other.gguf", lora, layers=10, alpha=ALPHA)
+    with pytest.raises(ModelCorrupt, match=rf"other\.gguf does not go on top of this model: .*{words}"):
         GgufEngine(qwen2_gguf.parent, options=SMALL, adapter=file)
 
 
