@@ -76,6 +76,11 @@ class Searcher:
         self._replica = replica
         self._reranker = reranker
 
+    def embedded(self, text: str) -> NDArray[np.float32]:
+        """The question as a vector; no index, right or row is looked at."""
+        vector: NDArray[np.float32] = self._embedder.embed([text])[0]
+        return vector
+
     def search(
         self,
         *,
@@ -84,18 +89,21 @@ class Searcher:
         collections: Sequence[str] = (),
         limit: int = 10,
         per_document: int = PER_DOCUMENT,
+        vector: NDArray[np.float32] | None = None,
     ) -> SearchReport:
         """The best passages of the collections named (none named: all) that the person may read and that speak for
-        today, best first. A slug that is unknown or foreign contributes nothing. Raises django.db.DatabaseError."""
+        today, best first. A slug that is unknown or foreign contributes nothing. `vector` is `embedded(text)`, when
+        that is there already. Raises django.db.DatabaseError."""
         clock = _Clock()
+        if vector is None:
+            vector = self.embedded(text)
+            clock.lap("embed")
         limit = max(1, min(limit, MAX_LIMIT))
         seq = self._replica.catch_up()
         clock.lap("catch_up")
         partitions = policy.readable_partitions(user, collections)
         rules = personal.rules(user)
         clock.lap("rights")
-        vector: NDArray[np.float32] = self._embedder.embed([text])[0]
-        clock.lap("embed")
         # the order of one result is chosen among as many candidates as that of twenty
         needed = limit if self._reranker is None else max(limit, RERANK_DEPTH)
         ask = max(needed + SPARE, RERANK_DEPTH)

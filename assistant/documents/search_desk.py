@@ -13,6 +13,10 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import redis
@@ -28,7 +32,7 @@ from assistant.transport import redis_client
 from retrieval.errors import RetrievalError
 
 from . import sealed
-from .services.asking import KEEP_SECONDS, PROVE, SEARCH, WAITING, reply_key
+from .services.asking import GO, KEEP_SECONDS, PROVE, WAITING, WORD_SECONDS, reply_key, word_key
 
 logger = logging.getLogger(__name__)
 
@@ -83,10 +87,11 @@ def serve(message: str) -> None:
         payload = sealed.unseal(question, seconds=KEEP_SECONDS)
     except ValueError:
         return
-    respond = {SEARCH: answer, PROVE: proof}[kind]
     try:
         with observability.context(actor="system", origin="task:search"):
-            reply = respond(payload)
+            reply = proof(payload) if kind == PROVE else answer(payload, told=partial(_told, request_id))
+    except _Withdrawn:
+        return
     except (DatabaseError, RetrievalError) as error:
         logger.warning("search: %s", error)
         reply = _refusal(Unavailable("The search index does not answer.", retry_after=5))
@@ -98,6 +103,17 @@ def serve(message: str) -> None:
         pipeline.execute()
 
 
+class _Withdrawn(Exception):
+    """Whoever asked does not wait any more, or it could not be put on record."""
+
+
+def _told(request_id: str) -> None:
+    """Wait for the word that the question is on record. Raises _Withdrawn."""
+    word = redis_client().blpop([word_key(request_id)], timeout=WORD_SECONDS)
+    if word is None or word[1] != GO:
+        raise _Withdrawn
+
+
 def proof(payload: dict[str, Any]) -> dict[str, Any]:
     from .search import searcher
 
@@ -105,17 +121,25 @@ def proof(payload: dict[str, Any]) -> dict[str, Any]:
     return {"asked": len(sentences), "found": searcher().still_finds(payload["document"], sentences)}
 
 
-def answer(payload: dict[str, Any]) -> dict[str, Any]:
-    """The reply as plain data. A person who is gone or disabled finds nothing."""
+def answer(payload: dict[str, Any], *, told: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """The reply as plain data. A person who is gone or disabled finds nothing.
+
+    Before `told` has returned the question alone is looked at: no person, right, index or row."""
     from .search import searcher  # the index and the model: workers only
 
+    took = [time.perf_counter()]
+    vector = searcher().embedded(payload["query"])
+    took.append(time.perf_counter())
+    told()
+    took.append(time.perf_counter())
     rows = _USER.rows(user=payload["user"])
     if not rows:
         return {"results": [], "index_seq": 0, "model": "", "timings": {}}
     user = User.from_db(connection.alias, _FIELDS, rows[0])
     report = searcher().search(
-        user=user, text=payload["query"], collections=payload["collections"], limit=payload["limit"]
+        user=user, text=payload["query"], collections=payload["collections"], limit=payload["limit"], vector=vector
     )
+    embed, word = ((end - start) * 1000 for start, end in pairwise(took))
     return {
         "results": [
             {
@@ -138,7 +162,8 @@ def answer(payload: dict[str, Any]) -> dict[str, Any]:
         "model": report.model,
         "reranker": report.reranker,
         "code": version.code(),
-        "timings": report.timings,  # for benchmarks; never for people: what others hold could show in it
+        # For benchmarks; never for people: what others hold could show in it.
+        "timings": {"embed": embed, "word": word, **report.timings},
     }
 
 

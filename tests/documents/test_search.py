@@ -120,6 +120,7 @@ def test_the_worker_answers_like_the_library_and_nothing_readable_travels(world,
     client = redis_client()
     message = asking.message(asking.SEARCH, "r1", payload)
     assert "salary" not in message
+    client.rpush(asking.word_key("r1"), asking.GO)
     search_desk.serve(message)
     assert client.llen(asking.reply_key("r1")) == 1
     raw = client.lindex(asking.reply_key("r1"), 0)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
 import pytest
 import redis
 from django.conf import settings
+from django.db import connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
+from assistant.audit import services as audit
+from assistant.audit.models import AuditEvent
 from assistant.documents import search_desk
 from assistant.documents.services import asking
-from assistant.errors import Unavailable
+from assistant.errors import AuditUnavailable, Unavailable
 from assistant.transport import redis_client
 
 from .conftest import POLICY
@@ -74,7 +79,7 @@ def test_nobody_there_is_said_and_leaves_nothing_behind(world, monkeypatch):
 @pytest.mark.parametrize("how", ["too old", "sealed elsewhere"])
 def test_a_question_nobody_waits_for_any_more_is_not_searched(world, monkeypatch, how):
     searched: list[object] = []
-    monkeypatch.setattr(search_desk, "answer", lambda payload: searched.append(payload) or {"results": []})
+    monkeypatch.setattr(search_desk, "answer", lambda payload, **_: searched.append(payload) or {"results": []})
     then = time.time() - asking.KEEP_SECONDS - 5
     with monkeypatch.context() as patch:
         if how == "too old":
@@ -89,7 +94,7 @@ def test_a_question_nobody_waits_for_any_more_is_not_searched(world, monkeypatch
     assert (searched, redis_client().llen(asking.reply_key("long-gone"))) == ([{"query": "flights"}], 1)
 
 
-def test_the_question_and_the_wait_for_its_reply_are_one_way_to_redis(world, desk, monkeypatch):
+def test_a_question_goes_two_ways_to_redis_and_the_second_waits_for_the_reply(world, desk, monkeypatch):
     """The caller's end; the worker's connections are other ones."""
     world.ready(world.handbook, "policy.md", POLICY)
     sent: list[bytes] = []
@@ -102,9 +107,108 @@ def test_the_question_and_the_wait_for_its_reply_are_one_way_to_redis(world, des
 
     monkeypatch.setattr(redis.connection.AbstractConnection, "send_packed_command", noted)
     assert asking.search(actor=world.people.employee, query="business class flights")
-    together = [command for command in sent if b"RPUSH" in command and b"BLPOP" in command]
-    assert len(together) == 1
-    assert not any(b"RPUSH" in command for command in sent if command not in together)
+    question, word = [command for command in sent if b"RPUSH" in command or b"BLPOP" in command]
+    assert asking.WAITING.encode() in question
+    assert b"BLPOP" in word
+    assert asking.GO.encode() in word
+
+
+class Watched:
+    """A searcher that notes how far a question has come."""
+
+    def __init__(self, searcher):
+        self._searcher = searcher
+        self.embedded_, self.searched = threading.Event(), threading.Event()
+
+    def embedded(self, text):
+        vector = self._searcher.embedded(text)
+        self.embedded_.set()
+        return vector
+
+    def search(self, **question):
+        self.searched.set()
+        return self._searcher.search(**question)
+
+
+@pytest.fixture
+def watched(searcher, monkeypatch):
+    watched = Watched(searcher)
+    monkeypatch.setattr("assistant.documents.search.searcher", lambda: watched)
+    desk = search_desk.Desk(1)
+    desk.open()
+    yield watched
+    desk.close()
+
+
+def test_a_question_is_embedded_while_it_is_put_on_record_and_searched_only_afterwards(world, watched, monkeypatch):
+    world.ready(world.handbook, "policy.md", POLICY)
+    usual, seen = audit.intent, []
+
+    def slow(**event):
+        seen.append(watched.embedded_.wait(60))
+        with CaptureQueriesContext(connection) as asked:  # the record's own statements, and nobody else's
+            made = usual(**event)
+        seen.append((watched.searched.is_set(), bool(asked.captured_queries)))
+        return made
+
+    monkeypatch.setattr(audit, "intent", slow)
+    assert asking.search(actor=world.people.employee, query="business class flights")
+    assert seen == [True, (False, True)]
+    assert watched.searched.is_set()
+    assert [event.action for event in AuditEvent.objects.order_by("-seq")[:2]] == ["search.shown", "search.asked"]
+
+
+def test_a_question_that_cannot_be_put_on_record_is_taken_back_from_the_worker(world, monkeypatch):
+    """The slot is free for the next one at once, not when the worker has lost its patience."""
+    taken: list[str] = []
+
+    def refused(**event):
+        taken.append(redis_client().lpop(asking.WAITING))  # a worker takes it
+        raise AuditUnavailable(retry_after=5)
+
+    monkeypatch.setattr(audit, "intent", refused)
+    with pytest.raises(AuditUnavailable):
+        asking.search(actor=world.people.employee, query="flights")
+    _, request_id, _ = json.loads(taken[0])
+    assert redis_client().lrange(asking.word_key(request_id), 0, -1) == [asking.LEAVE]
+
+
+def test_a_worker_that_is_told_to_leave_a_question_searches_nothing(world, watched):
+    redis_client().rpush(asking.word_key("left"), asking.LEAVE)
+    payload = {"user": world.people.employee.pk, "query": "flights", "collections": [], "limit": 5}
+    search_desk.serve(asking.message(asking.SEARCH, "left", payload))
+    assert not watched.searched.is_set()
+    assert not list(redis_client().scan_iter("search:left:*"))
+
+
+def test_a_question_that_no_worker_has_taken_is_taken_back_from_the_list(world, monkeypatch):
+    def refused(**event):
+        raise AuditUnavailable(retry_after=5)
+
+    monkeypatch.setattr(audit, "intent", refused)
+    with pytest.raises(AuditUnavailable):
+        asking.search(actor=world.people.employee, query="flights")
+    assert not redis_client().exists(asking.WAITING)
+    assert not list(redis_client().scan_iter("search:*"))
+
+
+def test_without_a_word_nothing_is_searched_and_nothing_is_replied(world, watched, monkeypatch):
+    monkeypatch.setattr(search_desk, "WORD_SECONDS", 0.05)
+    payload = {"user": world.people.employee.pk, "query": "flights", "collections": [], "limit": 5}
+    search_desk.serve(asking.message(asking.SEARCH, "silent", payload))
+    assert watched.embedded_.is_set()
+    assert not watched.searched.is_set()
+    assert not list(redis_client().scan_iter("search:silent:*"))
+
+
+def test_a_question_is_on_record_though_redis_takes_none(world, monkeypatch):
+    def away(*_):
+        raise redis.ConnectionError("away")
+
+    monkeypatch.setattr(asking, "_send", away)
+    with pytest.raises(Unavailable, match="not available"):
+        asking.search(actor=world.people.employee, query="flights")
+    assert AuditEvent.objects.latest("seq").action == "search.asked"
 
 
 @override_settings(SEARCH_SLOTS=3)

@@ -414,8 +414,9 @@ def over_rest(world, query: str, limit: int) -> list[object]:
     return said
 
 
-def in_process(payload, **_):
+def in_process(payload, *, meanwhile, **_):
     """The reply of a worker, through the same JSON."""
+    meanwhile()
     return json.loads(json.dumps(search_desk.answer(json.loads(json.dumps(payload)))))
 
 

@@ -2,6 +2,9 @@
 
 Knows: Redis keys and the record. Does not know: how the search is done (`documents.search_desk`, in the worker,
 with the rights that the person has at that moment).
+
+The question travels, and becomes a vector, while the web process writes down that it was asked. That touches nothing
+but the question itself: the worker looks at no index, right or row before it has the word that the record is on disk.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import redis
@@ -33,6 +37,8 @@ WAITING = "search:waiting"  # the list that the workers' search threads take fro
 WAIT_SECONDS = 15
 PROOF_SECONDS = 5
 KEEP_SECONDS = 60
+WORD_SECONDS = 8  # how long a worker waits for the word; the record takes 2.5 seconds at most
+GO, LEAVE = "go", "leave"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +68,9 @@ def search(*, actor: User, query: str, collections: Sequence[str] = (), limit: i
     asked = sanitize.question(query)
     content = {"query": asked.text}
     detail: dict[str, Any] = {"collections": sorted(set(collections)), "limit": limit, "flags": sorted(asked.flags)}
-    audit.intent(action="search.asked", detail=detail, content=content)
-    reply = _call({"user": actor.pk, "query": asked.text, "collections": list(collections), "limit": limit})
+    intent = partial(audit.intent, action="search.asked", detail=detail, content=content)
+    question = {"user": actor.pk, "query": asked.text, "collections": list(collections), "limit": limit}
+    reply = _call(question, meanwhile=intent)
     results = [SearchResult(**{**row, "headings": tuple(row["headings"])}) for row in reply["results"]]
     shown = {
         "documents": sorted({result.document for result in results}),
@@ -95,35 +102,83 @@ def reply_key(request_id: str) -> str:
     return f"search:{request_id}:reply"
 
 
+def word_key(request_id: str) -> str:
+    return f"search:{request_id}:word"
+
+
 def message(kind: str, request_id: str, payload: dict[str, Any]) -> str:
     """What lies in the list `WAITING`: which question, where the reply goes, and the question itself, sealed."""
     return json.dumps([kind, request_id, sealed.seal(payload)])
 
 
-def _call(payload: dict[str, Any], *, task: str = SEARCH, seconds: int | None = None) -> dict[str, Any]:
+def _call(
+    payload: dict[str, Any],
+    *,
+    task: str = SEARCH,
+    seconds: int | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
+    """A worker's reply. `meanwhile` runs while the question travels: nothing is searched before it has returned, and
+    nothing at all when it raises. It runs when no question can be sent too."""
     request_id = uuid.uuid4().hex
     client = redis_client()
     asked = message(task, request_id, payload)
+    try:
+        _send(client, WAITING, asked)
+    except redis.RedisError as error:
+        meanwhile()
+        raise _away() from error
+    try:
+        meanwhile()
+    except BaseException:
+        _take_back(client, request_id, asked)
+        raise
     deadline = time.monotonic() + (WAIT_SECONDS if seconds is None else seconds)
     try:
-        # The question and the first wait for its reply go out together: one way to Redis, not two. A Redis that takes
-        # no question says so after that wait, which is a short one for this reason.
+        # The word and the first wait for the reply go out together: one way to Redis, not two. A Redis that takes
+        # no word says so after that wait, which is a short one for this reason.
         with client.pipeline(transaction=False) as pipeline:
-            pipeline.rpush(WAITING, asked)
-            pipeline.expire(WAITING, KEEP_SECONDS)
+            if task == SEARCH:
+                _put(pipeline, word_key(request_id), GO)
             pipeline.blpop([reply_key(request_id)], timeout=1)
             answer = pipeline.execute()[-1]
         while answer is None and time.monotonic() < deadline:
             answer = client.blpop([reply_key(request_id)], timeout=_patience(deadline))
         if answer is None:
             client.lrem(WAITING, 0, asked)
+            client.delete(word_key(request_id))
     except redis.RedisError as error:
-        raise Unavailable("Search is not available for the moment.", retry_after=5) from error
+        raise _away() from error
     if answer is None:
         raise Unavailable(
             "No search worker answered. Try again in a moment.", code="search_worker_away", retry_after=10
         )
     return _open(str(answer[1]))
+
+
+def _send(client: redis.Redis, key: str, text: str) -> None:
+    with client.pipeline(transaction=False) as pipeline:
+        _put(pipeline, key, text)
+        pipeline.execute()
+
+
+def _put(pipeline: redis.client.Pipeline, key: str, text: str) -> None:
+    pipeline.rpush(key, text)
+    pipeline.expire(key, KEEP_SECONDS)
+
+
+def _take_back(client: redis.Redis, request_id: str, asked: str) -> None:
+    """From the list, or from the worker that waits for the word. Without Redis it is not searched either: no word
+    comes."""
+    try:
+        if not client.lrem(WAITING, 0, asked):
+            _send(client, word_key(request_id), LEAVE)
+    except redis.RedisError as error:
+        logger.warning("a question cannot be taken back: %s", error)
+
+
+def _away() -> Unavailable:
+    return Unavailable("Search is not available for the moment.", retry_after=5)
 
 
 def _patience(deadline: float) -> int:
