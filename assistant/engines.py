@@ -261,15 +261,6 @@ def open_beside(name: str, quantization: str) -> Engine:
     return _local(_Choice(0, kind, name, manifest.digest, quantization))
 
 
-def evidence_threshold() -> float:
-    """The probability of "answerable" below which the product says the documents do not say."""
-    if settings.EVIDENCE_THRESHOLD:
-        return float(settings.EVIDENCE_THRESHOLD)
-    from inference.evidence import ANSWERABLE_THRESHOLD
-
-    return ANSWERABLE_THRESHOLD
-
-
 def warm_up() -> None:
     """Load everything an answer needs and run it once, so that the first person does not wait."""
     vectors = embedder().embed(["warm-up"])

@@ -71,7 +71,8 @@ AUDIT_SYSLOG = env("AUDIT_SYSLOG")
 AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 400, minimum=184)  # the database's triggers keep 184 as well
 SITE_URL = env("SITE_URL", "http://127.0.0.1:8000")
 HTTPS = SITE_URL.startswith("https://")
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+# This machine may always ask: health checks and the collector of metrics call it by these names.
+ALLOWED_HOSTS = [*env_list("ALLOWED_HOSTS"), "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", SITE_URL)
 
 INSTALLED_APPS = [
@@ -225,6 +226,7 @@ CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SAMESITE = "Strict"
 CSRF_FAILURE_VIEW = "assistant.web.errors.csrf_failure"
 SECURE_SSL_REDIRECT = HTTPS and env_bool("SSL_REDIRECT", True)
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked for on this machine, behind the proxy that speaks TLS
 SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -341,7 +343,7 @@ REMOTE_CA = env("REMOTE_CA")  # a file of certificates, when the server's is the
 REMOTE_CONTEXT_TOKENS = env_int("REMOTE_CONTEXT_TOKENS", 8192, minimum=512)
 # Below this probability of an answer the documents do not say. On the demo company's paraphrased questions the scorer's
 # own default says so too often; the risk of each value stands in inference/reading/WEIGHING.md.
-EVIDENCE_THRESHOLD = env("EVIDENCE_THRESHOLD", "0.1")
+EVIDENCE_THRESHOLD = env_share("EVIDENCE_THRESHOLD", 0.1)
 # Sentences of a language model that no cited passage supports: marked as such, or not shown at all. An answer then
 # comes sentence by sentence, each when it has been checked, and the thinking, which nothing checks, stays back.
 UNSUPPORTED_SENTENCES = env_choice("UNSUPPORTED_SENTENCES", ("mark", "withhold"))
@@ -358,6 +360,7 @@ QUESTIONS_PER_DAY = env_int("QUESTIONS_PER_DAY", 2000, minimum=1)  # of one pers
 API_RATE = env("API_RATE", "600/min")
 TOKEN_RATE = env("TOKEN_RATE", "600/min")
 INGESTION_PROCESSES = env_int("INGESTION_PROCESSES", 2, minimum=1)
+CELERY_WORKER_CONCURRENCY = INGESTION_PROCESSES if env("ASSISTANT_WORKER") == "ingestion" else ANSWER_SLOTS
 ANSWER_DEADLINE_SECONDS = env_int("ANSWER_DEADLINE_SECONDS", 120, minimum=5)
 
 # Python code of this process may connect to this machine and to these hosts, nowhere else.

@@ -67,7 +67,7 @@ class Tools:
 
 def tools() -> Tools:
     """This process's tools; loaded on the first call."""
-    return Tools(searcher(), engines.scorer(), engines.engine(), engines.evidence_threshold())
+    return Tools(searcher(), engines.scorer(), engines.engine(), settings.EVIDENCE_THRESHOLD)
 
 
 def run(answer: Answer, *, tools: Tools, ticket: Ticket) -> Answer:

@@ -29,11 +29,12 @@ class Process:
     grace: int = 10
 
 
-def worker(queue: str, *, pool: str, concurrency: int, processes_extra: tuple[str, ...] = ()) -> Process:
-    """A Celery worker for one queue. `answers` has threads (one model, one replica); `ingestion` has processes."""
+def worker(queue: str, *, pool: str, processes_extra: tuple[str, ...] = ()) -> Process:
+    """A Celery worker for one queue. `answers` has threads (one model, one replica); `ingestion` has processes; how
+    many says CELERY_WORKER_CONCURRENCY in the settings."""
     command = (
         *(PYTHON, "-m", "celery", "-A", "assistant", "worker"),
-        *("--queues", queue, "--pool", pool, "--concurrency", str(concurrency)),
+        *("--queues", queue, "--pool", pool),
         *("--hostname", f"{queue}@%h", "--loglevel", "INFO", "--without-gossip", "--without-mingle"),
         *processes_extra,
     )
@@ -47,13 +48,8 @@ def all_processes(*, host: str, port: int) -> list[Process]:
         command = private_redis.arguments(directory=settings.DATA_DIR / "redis", socket=settings.REDIS_SOCKET)
         found.append(Process("redis", tuple(command), priority=1))
     found += [
-        worker("answers", pool="threads", concurrency=settings.ANSWER_SLOTS),
-        worker(
-            "ingestion",
-            pool="prefork",
-            concurrency=settings.INGESTION_PROCESSES,
-            processes_extra=("--max-memory-per-child", "1500000"),
-        ),
+        worker("answers", pool="threads"),
+        worker("ingestion", pool="prefork", processes_extra=("--max-memory-per-child", "1500000")),
         Process(
             "beat",
             (PYTHON, "-m", "celery", "-A", "assistant", "beat", "--loglevel", "WARNING", "--pidfile="),

@@ -27,17 +27,21 @@ def _settings_names() -> set[str]:
     return names | {f"{name}_FILE" for name in re.findall(r'env_(?:or_file|secret)\("([A-Z_]+)"', source)}
 
 
+def _server_names() -> set[str]:
+    return set(re.findall(r'environ.get\("([A-Z_]+)"', (ROOT / "assistant" / "runtime" / "gunicorn.py").read_text()))
+
+
 def test_example_environment_names_only_settings_that_exist():
     lines = (DEPLOY / "assistant.env.example").read_text().splitlines()
     named = {match.group(1) for line in lines if (match := re.match(r"#?([A-Z_]+)=", line))}
     assert named
-    assert named <= _settings_names()
+    assert named <= _settings_names() | _server_names()
 
 
 def test_example_environment_names_every_setting():
     text = (DEPLOY / "assistant.env.example").read_text()
     missing = {name for name in _settings_names() if not re.search(rf"^#?{name}(_FILE)?=", text, re.MULTILINE)}
-    missing = {name for name in missing if not name.endswith("_FILE")} - {"DEBUG"}
+    missing = {name for name in missing if not name.endswith("_FILE")} - {"DEBUG", "ASSISTANT_WORKER"}
     assert missing == set()
 
 

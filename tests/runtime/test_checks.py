@@ -43,6 +43,14 @@ def test_weak_setting_is_found(settings, check, changes):
     assert check in ids()
 
 
+@pytest.mark.parametrize(("worker", "wanted"), [("answers", 7), ("ingestion", 3)])
+def test_workers_have_the_size_that_the_environment_gives(worker, wanted):
+    environment = {**os.environ, "ASSISTANT_WORKER": worker, "ANSWER_SLOTS": "7", "INGESTION_PROCESSES": "3"}
+    code = "from assistant.celery import app; print(app.conf.worker_concurrency)"
+    told = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert told.stdout == f"{wanted}\n"
+
+
 def test_world_readable_data_is_refused(settings, tmp_path):
     settings.DATA_DIR = tmp_path / "data"
     settings.DATA_DIR.mkdir(mode=0o755)
