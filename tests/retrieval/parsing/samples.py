@@ -7,13 +7,15 @@ import struct
 import zipfile
 from email.message import EmailMessage
 from functools import lru_cache
-from typing import Any
 
 import docx
 import openpyxl
 import pptx
 from PIL import Image, ImageDraw, ImageFont
 from reportlab.pdfgen import canvas
+
+from tests.retrieval.parsing import old_slides
+from tests.retrieval.parsing.compound import Tree, compound, wide
 
 SENTENCE = "The travel budget for 2026 is 40,000 euros."
 
@@ -152,62 +154,6 @@ def picture() -> bytes:
     return buffer.getvalue()
 
 
-Tree = dict[str, Any]  # name -> bytes of a stream, or the tree of a storage
-
-
-def compound(streams: Tree) -> bytes:
-    """A minimal compound file ([MS-CFB], version 3): storages are dictionaries, and every stream is padded to 4096
-    bytes, so without a mini stream."""
-    sectors: list[bytes] = []
-    fat: list[int] = []
-    entries: list[list[object]] = [[_wide("Root Entry"), 22, 5, 1, _NONE, _NONE, _NONE, b"", 0, 0, 0, _END, 0]]
-
-    def store(data: bytes) -> int:
-        first = len(sectors)
-        for offset in range(0, len(data), 512):
-            sectors.append(data[offset : offset + 512].ljust(512, b"\0"))
-            fat.append(len(sectors))
-        fat[-1] = _END
-        return first
-
-    def enter(owner: int, members: Tree) -> None:
-        before, field = owner, 6  # the first hangs on its owner's child, each other on the right of the one before
-        for name in sorted(members, key=lambda name: (len(name), name.upper())):
-            content, place = members[name], len(entries)
-            entries[before][field] = place
-            before, field = place, 5
-            entry: list[object] = [_wide(name), len(_wide(name)) + 2, 1, 1, _NONE, _NONE, _NONE, b"", 0, 0, 0, 0, 0]
-            entries.append(entry)
-            if isinstance(content, bytes):
-                size = max(4096, len(content))
-                entry[2], entry[11], entry[12] = 2, store(content.ljust(size, b"\0")), size
-            else:
-                enter(place, content)
-
-    enter(0, streams)
-    blob = b"".join(struct.pack(_ENTRY, *entry) for entry in entries)
-    while len(blob) % 512:
-        blob += struct.pack(_ENTRY, b"", 0, 0, 0, _NONE, _NONE, _NONE, b"", 0, 0, 0, 0, 0)
-    directory, table = store(blob), len(sectors)
-    tables = -(-(table + 1) // 127)  # each holds 128 numbers, those of the tables themselves too
-    fat += [0xFFFFFFFD] * tables
-    rows = struct.pack(f"<{128 * tables}I", *fat, *[_NONE] * (128 * tables - len(fat)))
-    header = struct.pack(
-        "<8s16sHHHHH6sIIIIIIIII", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", 0x3E, 3, 0xFFFE, 9, 6, b"", 0, tables,
-        directory, 0, 4096, _END, 0, _END, 0,
-    )  # fmt: skip
-    places = struct.pack("<109I", *range(table, table + tables), *[_NONE] * (109 - tables))
-    return header + places + b"".join(sectors) + rows
-
-
-_NONE, _END = 0xFFFFFFFF, 0xFFFFFFFE
-_ENTRY = "<64sHBBIII16sIQQIQ"
-
-
-def _wide(name: str) -> bytes:
-    return name.encode("utf-16-le")
-
-
 def old_word(text: str = f"Budget\r{SENTENCE}\rItem\x07Sum\x07\x07") -> bytes:
     """A Word 97 file of one 16-bit piece."""
     body = text.encode("utf-16-le")
@@ -224,16 +170,11 @@ def old_word(text: str = f"Budget\r{SENTENCE}\rItem\x07Sum\x07\x07") -> bytes:
 
 
 def old_powerpoint() -> bytes:
-    """A PowerPoint 97 stream with one slide in its outline and one text in its drawing."""
-
-    def record(kind: int, content: bytes, *, container: bool = False, instance: int = 0) -> bytes:
-        return struct.pack("<HHI", (instance << 4) | (15 if container else 0), kind, len(content)) + content
-
-    title = record(3999, struct.pack("<I", 0)) + record(4000, "Budget".encode("utf-16-le"))
-    outline = record(1011, bytes(20)) + title + record(3999, struct.pack("<I", 1)) + record(4008, SENTENCE.encode())
-    document = record(1000, record(4080, outline, container=True), container=True)
-    slide = record(1006, record(1036, record(4008, b"Drawn text"), container=True), container=True)
-    return compound({"PowerPoint Document": document + slide, "Current User": b"\0"})
+    """A presentation of one slide: an outline, and one text in its drawing."""
+    outline = old_slides.said(0, "Budget") + old_slides.said(1, SENTENCE)
+    document = old_slides.document([old_slides.Item(2, 256, outline)])
+    slide = old_slides.slide(old_slides.shape(old_slides.said(4, "Drawn text")))
+    return old_slides.OldSlides().save({1: document, 2: slide}).file()
 
 
 def properties(*values: tuple[int, int, int], embedded: bool = False) -> bytes:
@@ -247,21 +188,21 @@ def outlook() -> bytes:
     sent = (0x0039, 0x0040, 133_800_000_000_000_000)
     inner: Tree = {
         "__properties_version1.0": properties(embedded=True),
-        "__substg1.0_0037001F": _wide("Earlier"),
-        "__substg1.0_1000001F": _wide("What may we spend?"),
+        "__substg1.0_0037001F": wide("Earlier"),
+        "__substg1.0_1000001F": wide("What may we spend?"),
     }
     return compound(
         {
             "__properties_version1.0": properties(sent),
-            "__substg1.0_0037001F": _wide("Budget") + b"\0\0",
-            "__substg1.0_0C1A001F": _wide("Ada") + b"\0\0",
-            "__substg1.0_1000001F": _wide(SENTENCE) + b"\0\0",
+            "__substg1.0_0037001F": wide("Budget") + b"\0\0",
+            "__substg1.0_0C1A001F": wide("Ada") + b"\0\0",
+            "__substg1.0_1000001F": wide(SENTENCE) + b"\0\0",
             "__attach_version1.0_#00000000": {
-                "__substg1.0_3707001F": _wide("notes.txt"),
+                "__substg1.0_3707001F": wide("notes.txt"),
                 "__substg1.0_37010102": b"Notes of the meeting.".ljust(4096),
             },
             "__attach_version1.0_#00000001": {
-                "__substg1.0_3704001F": _wide("COSTS.XLS"),
+                "__substg1.0_3704001F": wide("COSTS.XLS"),
                 "__substg1.0_37010102": old_excel(),
             },
             "__attach_version1.0_#00000002": {"__substg1.0_3701000D": inner},

@@ -6,8 +6,9 @@ import pytest
 
 from retrieval.errors import CorruptDocument, LimitExceeded
 from retrieval.parsing import compressed_rtf
+from tests.retrieval.parsing.compound import compound
 from tests.retrieval.parsing.helpers import parse, texts
-from tests.retrieval.parsing.samples import compound, properties
+from tests.retrieval.parsing.samples import properties
 
 POLICY = "员工每年享有二十天带薪年假。请在系统中提交申请，由部门经理审批。\n差旅费用应在三十天内报销。\n"
 TRADITIONAL = "員工每年享有二十天有薪年假。請在系統中提交申請，由部門經理審批。\n"
