@@ -28,6 +28,14 @@ class Advice:
     words: str
 
 
+# The reference family, DeepSeek-R1-Distill: all parameters, and those of embeddings and head (config.json of each).
+FAMILY = {
+    "Qwen 1.5B": (1_777_088_000, 466_747_392),
+    "Qwen 7B": (7_615_616_512, 1_089_994_752),
+    "Llama 8B": (8_030_261_248, 1_050_673_152),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Guide:
     """The fastest way for one person at a time and for several at once; `gguf` is a file with four bits (q4_0)."""
@@ -44,15 +52,40 @@ def guide(device: str, *, llama: bool) -> Guide:
         return Guide("none", "none", words)
     if not llama:
         words = (
-            "On this processor: dynamic8, for one person and for many. With llama.cpp a GGUF file with four bits "
-            "(q4_0) would give one person at a time 1.7 times as many tokens a second, where it was measured."
+            "On this processor: dynamic8 (weights in eight bits), for one person and for many. With llama.cpp a GGUF "
+            "file with four bits (q4_0) would give one person at a time 1.7 times as many tokens a second, where it "
+            "was measured."
         )
         return Guide("dynamic8", "dynamic8", words)
     words = (
         "On this processor: for one person at a time a GGUF file with four bits (q4_0), 1.7 times as many tokens a "
-        "second as dynamic8 where it was measured; for several at once dynamic8, 1.6 times as many as GGUF with 8."
+        "second as dynamic8 (weights in eight bits) where it was measured; for several at once dynamic8, 1.6 times as "
+        "many as GGUF with 8 people."
     )
     return Guide("gguf", "dynamic8", words)
+
+
+def sizes(device: str, free: int) -> str:
+    """Which models of the reference family `free` bytes are enough for, and by which recipe."""
+    held: list[str] = []
+    large: list[str] = []
+    for name, counts in FAMILY.items():
+        recipe = advise(*counts, device=device, free=free).quantization
+        (held if recipe else large).append(f"{name} {'unquantized' if recipe == 'none' else f'as {recipe}'}")
+    room = f"{free / 2**30:.1f} GiB are free for a language model"
+    if not held:
+        return f"{room}: too little for a model of 1.5 billion parameters; answers stay quotations."
+    words = f"{room}, enough for (of the family DeepSeek-R1-Distill) {', '.join(held)}"
+    return f"{words}; not for {', '.join(name.partition(' as ')[0] for name in large)}." if large else f"{words}."
+
+
+def threads(given: int, usable: int) -> str:
+    """What is wrong with computing on `given` threads where `usable` cores may be used; empty when nothing is."""
+    if given > usable:
+        return f"{given} threads share {usable} cores and wait for each other."
+    if given < usable:
+        return f"{usable - given} of {usable} cores are left idle by every model."
+    return ""
 
 
 def order(device: str) -> tuple[Quantization, ...]:

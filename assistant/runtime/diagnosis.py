@@ -25,6 +25,7 @@ from assistant.documents import proof
 from assistant.quality import gate
 from assistant.quality import services as quality
 from assistant.registry import activation
+from inference.store import Manifest
 
 Level = Literal["good", "note", "warning", "error"]
 
@@ -62,6 +63,7 @@ def _hardware() -> Iterator[Finding]:
     ]
     yield Finding("hardware.cpu", "good", f"{platform.machine()}, {cores} cores; {', '.join(useful) or 'no AVX2'}.")
     free = memory.available / 2**30
+    yield _threads(cores)
     yield Finding(
         "hardware.memory",
         "good" if free > 3 else "warning",
@@ -71,6 +73,30 @@ def _hardware() -> Iterator[Finding]:
     gpus = _gpus()
     words = f"GPU: {'; '.join(gpus)}." if gpus else "No NVIDIA GPU; everything runs on the processor."
     yield Finding("hardware.gpu", "good" if gpus else "note", words)
+
+
+def _threads(cores: int) -> Finding:
+    """How many threads compute, held against the cores that this process may use."""
+    import torch
+
+    from inference import advice
+
+    given, usable = torch.get_num_threads(), max(1, min(cores, len(os.sched_getaffinity(0)), _quota()))
+    words = f"Models compute on {given} thread{'s' * (given != 1)}; {usable} core{'s' * (usable != 1)} may be used."
+    if not (wrong := advice.threads(given, usable)):
+        more = "Run one answers worker here: two that compute on the same cores are slower than one."
+        return Finding("hardware.threads", "good", f"{words} {more}")
+    hint = f"Set OMP_NUM_THREADS={usable} in the environment of the answers worker, and start it again."
+    return Finding("hardware.threads", "warning", f"{words} {wrong[0].upper()}{wrong[1:]}", hint)
+
+
+def _quota() -> int:
+    """Whole cores that the control group allows (cgroup v2: `cpu.max` is microseconds of each period)."""
+    try:
+        allowed, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, int(allowed) // int(period))
+    except (OSError, ValueError):  # no control group, or no limit: "max"
+        return os.cpu_count() or 1
 
 
 def _cpu_flags() -> set[str]:
@@ -115,41 +141,86 @@ def _models() -> Iterator[Finding]:
 
 
 def _answering() -> Iterator[Finding]:
-    """What answers (an activation wins over the settings), what is fastest for this machine by load, and for each
+    """What answers and why, what is fastest for this machine by load, what size of model it holds, and for each
     installed model the recipe that suits it."""
     from inference import advice, loading, spreading
     from inference.engines import llama
-    from inference.errors import InferenceError
 
-    row = activation.current()
-    chosen = f"{row.engine} {row.name}".strip() if row else settings.ENGINE
-    where = "chosen by an administrator" if row else "by the settings"
-    if row and row.problem:
-        yield Finding("models.engine", "error", f"Engine: {chosen}, {where}, cannot answer.", row.problem)
-    else:
-        yield Finding("models.engine", "good", f"Engine: {chosen}, {where}.")
+    installed = {manifest.name: manifest for manifest in engines.store().manifests()}
+    yield _engine(installed)
     device = loading.default_device()
     absent = device == "cpu" and bool(llama.missing())
     fastest = advice.guide(device, llama=not absent).words
     yield Finding("models.load", "note" if absent else "good", fastest, llama.HINT if absent else "")
-    installed = list(engines.store().manifests())
-    for manifest in installed:
+    one, all_cards = loading.free_bytes(device), spreading.together(device)
+    yield Finding("models.memory", "good", advice.sizes(device, max(one, all_cards)))
+    for manifest in installed.values():
         if manifest.kind == "gguf":
             yield _llama(manifest.name)
-    manifests = [manifest for manifest in installed if manifest.kind == "safetensors"]
-    if not manifests:
-        return
-    one, all_cards = loading.free_bytes(device), spreading.together(device)
-    for manifest in manifests:
-        try:
-            counts = loading.weight_counts(engines.store().folder(manifest.name))
-        except InferenceError as error:
-            yield Finding(f"models.recipe.{manifest.name}", "error", str(error), error.hint)
-            continue
-        found = advice.advise(*counts, device=device, free=max(one, all_cards))
-        place = device if found.needed <= one or one >= all_cards else "all cards together, part of the layers on each"
-        level: Level = "good" if found.quantization else "warning"
-        yield Finding(f"models.recipe.{manifest.name}", level, f"{manifest.name} on {place}: {found.words}")
+        else:
+            yield _recipe(manifest, device, one, all_cards, set(installed))
+
+
+def _engine(installed: dict[str, Manifest]) -> Finding:
+    """An activation wins over the settings; of ENGINE=auto, why it is what it is."""
+    row = activation.current()
+    if row is not None:
+        chosen = f"{row.engine} {row.name}".strip()
+        if row.problem:
+            words = f"Engine: {chosen}, chosen by an administrator, cannot answer; answers are quotations."
+            return Finding("models.engine", "error", words, row.problem)
+        return Finding("models.engine", "good", f"Engine: {chosen}, chosen by an administrator.")
+    name, quotations = settings.MODEL, "answers are quotations, word for word, and no language model is loaded"
+    if settings.ENGINE == "extractive":
+        return Finding("models.engine", "good", f"Engine: extractive, by the settings: {quotations}.")
+    if settings.ENGINE == "remote":
+        words = f"Engine: remote, by the settings: {settings.REMOTE_MODEL} at {settings.REMOTE_URL} answers."
+        return Finding("models.engine", "good", words)
+    if not name:
+        words = f"Engine: auto chose extractive, because MODEL names no installed model: {quotations}."
+        return Finding("models.engine", "good", words)
+    if name not in installed:
+        words = f"Engine: {settings.ENGINE}, by the settings; {name} is not installed: {quotations}."
+        return Finding("models.engine", "error", words, f"Installed: {', '.join(installed) or 'none'}. Set MODEL.")
+    manifest = installed[name]
+    engine = activation.engine_of(manifest)
+    form = "a GGUF file" if engine == "gguf" else f"in safetensors, {manifest.recipe or 'unquantized'}"
+    why = f"auto chose {engine}, because {name} is {form}" if settings.ENGINE == "auto" else f"{engine} {name}, {form}"
+    return Finding("models.engine", "good", f"Engine: {why}; by the settings.")
+
+
+def _recipe(manifest: Manifest, device: str, one: int, all_cards: int, installed: set[str]) -> Finding:
+    """Whether a model in safetensors fits here: as it is stored, or by the recipe that suits."""
+    from inference import advice, loading
+    from inference.errors import InferenceError
+
+    name, found = manifest.name, f"models.recipe.{manifest.name}"
+    free = max(one, all_cards)
+    together = "all cards together, part of the layers on each"
+    try:
+        folder = engines.store().folder(name)
+        if manifest.recipe:
+            place = "cpu" if manifest.recipe == "dynamic8" else device
+            needed = loading.needed_bytes(folder, "none")
+            words = f"{needed / 2**30:.1f} of {free / 2**30:.1f} GiB free"
+            if needed <= free:
+                return Finding(found, "good", f"{name} is stored as {manifest.recipe} and fits on {place} ({words}).")
+            hint = "Choose a smaller model, or run it on another machine with ENGINE=remote."
+            return Finding(found, "warning", f"{name}, stored as {manifest.recipe}, does not fit: {words}.", hint)
+        advised = advice.advise(*loading.weight_counts(folder), device=device, free=free)
+    except InferenceError as error:
+        return Finding(found, "error", str(error), error.hint)
+    place = device if advised.needed <= one or one >= all_cards else together
+    words = f"{name} on {place}: {advised.words}"
+    if advised.quantization is None:
+        return Finding(found, "warning", words)
+    if advised.quantization == "none":
+        return Finding(found, "good", words)
+    copy = f"{name}-{advised.quantization}"
+    if copy in installed:
+        return Finding(found, "good", f"{words} Installed as {copy}.")
+    hint = f"“Make it smaller” on the page “Models”, or: manage.py models quantize {name} --recipe "
+    return Finding(found, "note", words, f"{hint}{advised.quantization}; then let {copy} answer.")
 
 
 def _llama(name: str) -> Finding:
