@@ -1,7 +1,7 @@
 """DOCX to pages: headings, lists with their numbers, table rows, text boxes, notes, headers and footers.
 
 Pages are Word's own (the breaks it noted when it last laid the text out, and explicit breaks); a file without
-any is divided at headings. Deleted (tracked), hidden and white text and comments are reported, not indexed.
+any is divided at headings. Deleted and moved (tracked), hidden and white text and comments are reported, not indexed.
 
 Not python-docx: it shows neither Word's page marks, text boxes, notes nor list numbers, so that most of this walk would
 stand beside it all the same, and its import takes longer than reading a letter.
@@ -59,9 +59,6 @@ class _Reader:
         parts = {relation.kind: relation.target for relation in self._relations.values() if not relation.external}
         self._styles = read_styles(archive, parts.get("styles", "word/styles.xml"))
         self._numbering = read_numbering(archive, parts.get("numbering", "word/numbering.xml"))
-        self._notes = {
-            kind: self._note_texts(parts.get(kind + "s", f"word/{kind}s.xml")) for kind in ("footnote", "endnote")
-        }
         self._waiting: list[str] = []
         marks = {local(e) for e in self._root.iter() if local(e) == "lastRenderedPageBreak" or _is_page_break(e)}
         self._paged = bool(marks)
@@ -76,6 +73,9 @@ class _Reader:
         self._context = context
         self._boxes: list[Element] = []
         self._tables = 0
+        self._notes: dict[str, dict[str, str]] = {}
+        for kind in ("footnote", "endnote"):
+            self._notes[kind] = self._note_texts(parts.get(kind + "s", f"word/{kind}s.xml"))
 
     def read(self, media_type: str) -> ParsedDocument:
         ooxml.warn_of_macros(self._archive, self._writer)
@@ -87,8 +87,9 @@ class _Reader:
             self._blocks(body)
         self._flush_notes()
         self._margins("footer")
-        for deletion in (e for e in self._root.iter() if local(e) == "del"):
-            self._writer.hide("".join(e.text or "" for e in deletion.iter() if local(e) == "delText"), "deleted text")
+        for gone in (e for e in self._root.iter() if local(e) in ("del", "moveFrom")):
+            words = (e.text or "" for e in gone.iter() if local(e) in ("delText", "t"))
+            self._writer.hide("".join(words), "deleted text")
         ooxml.report_comments(self._archive, self._relations, self._writer)
         read_pictures(self._archive, "word/media/", self._writer, self._context)
         return self._writer.document(media_type, ooxml.title(self._archive) or self._title)
@@ -139,9 +140,7 @@ class _Reader:
         level = min(6, int(outline) + 1) if outline and outline.isdigit() and int(outline) < 9 else style.level
         number, depth = self._number(properties, style, bool(text.strip()))
         if text.strip():
-            if style.hidden:
-                self._writer.hide(text, "hidden style")
-            elif level and len(text) <= 300:
+            if level and len(text) <= 300:
                 self._writer.add("heading", f"{number} {text}", level)
                 self._title = self._title or text
             else:
@@ -202,6 +201,7 @@ class _Reader:
         parts: list[str] = []
         early: list[bool] = []
         late: list[bool] = []
+        style = self._styles.get(value(child(paragraph, "pPr"), "pStyle") or "", _PLAIN)
         for run, element in _inline(paragraph, None):
             name = local(element)
             if name == "lastRenderedPageBreak" or _is_page_break(element):
@@ -212,22 +212,26 @@ class _Reader:
             elif name == "txbxContent":
                 self._boxes.append(element)
             elif name in ("footnoteReference", "endnoteReference"):
-                note = self._notes[name[:-9]].get(attribute(element, "id") or "")
+                note = self._notes.get(name[:-9], {}).get(attribute(element, "id") or "")
                 if note:
                     self._waiting.append(note)
             elif text := _character(name, element):
-                if reason := self._hidden(run):
+                if reason := self._hidden(run, style):
                     self._writer.hide(text, reason)
                 else:
                     parts.append(text)
         return "".join(parts), early, late
 
-    def _hidden(self, run: Element | None) -> str | None:
+    def _hidden(self, run: Element | None, style: Style) -> str | None:
+        """Why nobody sees a run in a paragraph of this style; what the run says itself comes before both styles."""
         properties = child(run, "rPr")
-        if properties is None:
-            return None
         if switched(properties, "vanish"):
             return "hidden text"
+        own = self._styles.get(value(properties, "rStyle") or "", _PLAIN)
+        if child(properties, "vanish") is None and (own.hidden or style.hidden):
+            return "hidden style"
+        if properties is None:
+            return None
         size = value(properties, "sz")
         if size is not None and size.isdigit() and int(size) <= 3:
             return "too small to read"
@@ -259,6 +263,9 @@ class _Reader:
                 properties = child(cell, "tcPr")
                 text, broken = self._cell(cell)
                 broke = broke or broken
+                if child(properties, "cellDel") is not None:
+                    self._writer.hide(text, "deleted text")
+                    text = ""
                 merge = child(properties, "vMerge")
                 if merge is not None and attribute(merge, "val") != "restart":
                     text = text or above.get(len(cells), "")
@@ -266,7 +273,12 @@ class _Reader:
                 cells.append(text)
                 span = value(properties, "gridSpan") or "1"
                 cells.extend([""] * (min(int(span), 64) - 1 if span.isdigit() else 0))
-            rows.append(cells)
+            shape = child(row, "trPr")
+            if child(shape, "del") is not None or switched(shape, "hidden"):
+                reason = "deleted text" if child(shape, "del") is not None else "hidden row"
+                self._writer.hide(" | ".join(cell for cell in cells if cell), reason)
+            else:
+                rows.append(cells)
         self._tables -= 1
         if max((len(cells) for cells in rows), default=0) == 1:
             for cells in rows:
@@ -299,8 +311,9 @@ class _Reader:
         found: dict[str, str] = {}
         for note in root if root is not None else ():
             if attribute(note, "type") in (None, "normal"):
-                texts = (_character(local(e), e) for _run, e in _inline(note, None))
-                found[attribute(note, "id") or ""] = "".join(text for text in texts if text).strip()
+                texts = [self._paragraph_text(e)[0].replace("\f", " ").strip() for e in note.iter() if local(e) == "p"]
+                found[attribute(note, "id") or ""] = " ".join(text for text in texts if text)
+        self._boxes.clear()
         return found
 
 

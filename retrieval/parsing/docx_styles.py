@@ -19,7 +19,7 @@ _CHINESE = "零一二三四五六七八九"
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What a paragraph style means to us: heading level (0 none), list reference, hidden text."""
+    """What a style means to us: heading level (0 none), list reference, hidden text."""
 
     level: int
     num_id: str | None
@@ -89,7 +89,8 @@ def read_styles(archive: Archive, part: str) -> dict[str, Style]:
 
 
 def _style(raw: dict[str, Element], identifier: str) -> Style:
-    level, num_id, num_level, hidden = 0, None, None, False
+    level, num_id, num_level = 0, None, None
+    hidden: bool | None = None
     seen: set[str] = set()
     current: str | None = identifier
     while current in raw and current not in seen:
@@ -111,9 +112,10 @@ def _style(raw: dict[str, Element], identifier: str) -> Style:
             num_id = value(reference, "numId")
             at = value(reference, "ilvl")
             num_level = int(at) if at and at.isdigit() else None
-        hidden = hidden or switched(child(element, "rPr"), "vanish")
+        if hidden is None and child(child(element, "rPr"), "vanish") is not None:
+            hidden = switched(child(element, "rPr"), "vanish")
         current = value(element, "basedOn")
-    return Style(level, num_id, num_level, hidden)
+    return Style(level, num_id, num_level, bool(hidden))
 
 
 def read_numbering(archive: Archive, part: str) -> Numbering:

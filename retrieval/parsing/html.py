@@ -244,16 +244,22 @@ class _Walker:
         """Write a data table as rows; False for a table that only lays out a page."""
         if table.find(".//table") is not None or table.find(".//h1") is not None:
             return False
-        rows = [row for row in table.iter("tr") if self._concealed(row, "tr") is None]
-        cells = [[cell for cell in row if cell.tag in ("td", "th")] for row in rows]
+        groups = [group for group in table if group.tag in ("tbody", "thead", "tfoot")]
+        all_rows = list(table.iter("tr"))
+        all_cells = [cell for row in all_rows for cell in row if cell.tag in ("td", "th")]
+        unseen = {e: reason for e in (*groups, *all_rows, *all_cells) if (reason := self._concealed(e, e.tag))}
+        rows = [row for row in all_rows if row not in unseen and row.getparent() not in unseen]
+        cells = [[cell for cell in row if cell.tag in ("td", "th") and cell not in unseen] for row in rows]
         if len(cells) < 2 or max(len(row) for row in cells) < 2:
             return False
         if any(sum(1 for _ in cell.iter("p", "div", "li")) > 6 for row in cells for cell in row):
             return False
         self.flush()
+        for element, reason in unseen.items():
+            self.hidden.setdefault(reason, []).append(clean.one_line(" ".join(element.itertext())))
         caption = table.find("caption")
-        if caption is not None:
-            self._writer.add("caption", " ".join(caption.itertext()))
+        if caption is not None and not self._concealed(caption, "caption"):
+            self._writer.add("caption", self._cell_text(caption))
         named = len(cells[0]) > 1 and all(cell.tag == "th" for cell in cells[0])
         for line in row_lines(self._grid(cells), header=True if named else None):
             self._writer.add("table_row", line)

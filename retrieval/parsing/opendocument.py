@@ -1,7 +1,7 @@
 """OpenDocument (ODT, ODS, ODP) to pages: text divided at page breaks or headings, sheets, slides.
 
-Reads content.xml directly (OASIS OpenDocument 1.3 part 3). Hidden sheets, rows and paragraphs are reported;
-tracked deletions and comments are reported, not indexed.
+Reads content.xml directly (OASIS OpenDocument 1.3 part 3). Hidden sheets, rows, columns, slides, sections
+and words, tracked deletions and comments are reported, not indexed.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ class _Styles:
                 "table-properties",
             ):
                 self._hidden.add(name)
+            if local(properties) == "drawing-page-properties" and attribute(properties, "visibility") == "hidden":
+                self._hidden.add(name)
 
     def hides(self, element: Element) -> bool:
         """Whether the element's style makes it invisible."""
@@ -134,8 +136,10 @@ class _Text:
                 self._paragraph(element, depth)
             elif name == "list":
                 self._list(element, depth)
+            elif name == "section" and attribute(element, "display") == "none":
+                self._writer.hide(_everything(element), "hidden section")
             elif name == "table":
-                rows = [_row(row, self._styles) for row in _table_rows(element)]
+                rows = [_row(row, self._styles, self._writer) for row in _table_rows(element)]
                 header = True if child(element, "table-header-rows") is not None else None
                 for line in row_lines(rows, header=header):
                     self._writer.add("table_row", line)
@@ -151,10 +155,10 @@ class _Text:
     def _paragraph(self, element: Element, depth: int) -> None:
         if self._styles.starts_page(element):
             self._turn()
-        text, notes, breaks = _inline(element, self._styles)
-        if self._styles.hides(element):
-            self._writer.hide(text, "hidden paragraph")
+        if _is_hidden(element, self._styles):
+            self._writer.hide(_everything(element), "hidden paragraph")
             return
+        text, notes, breaks = _inline(element, self._styles, self._writer)
         level = attribute(element, "outline-level") or ""
         rank = int(level) if local(element) == "h" and level.isdigit() else self._styles.outline(element)
         if local(element) == "h" or rank:
@@ -175,8 +179,18 @@ class _Text:
                 self.blocks(item, min(6, depth + 1))
 
 
-def _inline(element: Element, styles: _Styles) -> tuple[str, list[str], bool]:
-    """A paragraph's visible text, its footnotes, and whether a page ends inside it."""
+def _is_hidden(paragraph: Element, styles: _Styles) -> bool:
+    """Whether a paragraph is hidden by its style or by a field in it whose condition holds."""
+    fields = (e for e in paragraph.iter() if local(e) == "hidden-paragraph")
+    return styles.hides(paragraph) or any(attribute(e, "is-hidden") == "true" for e in fields)
+
+
+def _everything(element: Element) -> str:
+    return " ".join("".join(part.itertext()) for part in element.iter() if local(part) in ("p", "h"))
+
+
+def _inline(element: Element, styles: _Styles, writer: PageWriter) -> tuple[str, list[str], bool]:
+    """A paragraph's visible text, its footnotes, and whether a page ends inside it; what is hidden goes to `writer`."""
     parts: list[str] = []
     notes: list[str] = []
     broken = False
@@ -188,7 +202,7 @@ def _inline(element: Element, styles: _Styles) -> tuple[str, list[str], bool]:
             return
         if name == "note":
             body = child(node, "note-body")
-            notes.append(" ".join(_inline(p, styles)[0] for p in body) if body is not None else "")
+            notes.append(" ".join(_inline(p, styles, writer)[0] for p in body) if body is not None else "")
             return
         if name == "s":
             count = attribute(node, "c") or "1"
@@ -197,7 +211,9 @@ def _inline(element: Element, styles: _Styles) -> tuple[str, list[str], bool]:
             parts.append(" ")
         elif name == "soft-page-break":
             broken = True
-        elif not (name == "span" and styles.hides(node)):
+        elif (name == "span" and styles.hides(node)) or attribute(node, "is-hidden") == "true":
+            writer.hide("".join(node.itertext()), "hidden text")
+        else:
             parts.append(node.text or "")
             for inner in node:
                 walk(inner)
@@ -215,13 +231,40 @@ def _table_rows(table: Element) -> Iterator[Element]:
             yield from _table_rows(element)
 
 
-def _row(row: Element, styles: _Styles) -> list[str]:
+def _paragraphs(cell: Element) -> Iterator[Element]:
+    """The paragraphs of a cell, also in lists and tables in it; not those of comments."""
+    for element in cell:
+        if local(element) in ("p", "h"):
+            yield element
+        elif local(element) not in _SILENT:
+            yield from _paragraphs(element)
+
+
+def _hidden_columns(table: Element) -> set[int]:
+    """Which columns of a table are not shown."""
+    found: set[int] = set()
+    at = 0
+    for column in (e for e in table.iter() if local(e) == "table-column"):
+        repeated = attribute(column, "number-columns-repeated") or "1"
+        times = int(repeated) if repeated.isdigit() else 1
+        if attribute(column, "visibility") in ("collapse", "filter"):
+            found.update(range(at, at + min(times, _MOST_REPEATS)))
+        at += times
+    return found
+
+
+def _row(row: Element, styles: _Styles, writer: PageWriter) -> list[str]:
     cells: list[str] = []
     for cell in row:
         if local(cell) not in ("table-cell", "covered-table-cell"):
             continue
-        texts = (_inline(p, styles)[0] for p in cell.iter() if local(p) in ("p", "h"))
-        text = " ".join(text for text in texts if text.strip())
+        texts: list[str] = []
+        for paragraph in _paragraphs(cell):
+            if _is_hidden(paragraph, styles):
+                writer.hide(_everything(paragraph), "hidden paragraph")
+            elif (text := _inline(paragraph, styles, writer)[0]).strip():
+                texts.append(text)
+        text = " ".join(texts)
         repeated = attribute(cell, "number-columns-repeated") or "1"
         times = min(int(repeated), _MOST_REPEATS) if repeated.isdigit() else 1
         cells.extend([text] * (times if text or times < 100 else 0))
@@ -235,26 +278,34 @@ def _sheets(content: Element, writer: PageWriter, styles: _Styles) -> None:
         name = attribute(table, "name")
         rows: list[list[str]] = []
         hidden: list[str] = []
+        concealed = _hidden_columns(table)
         for row in _table_rows(table):
-            cells = _row(row, styles)
+            cells = _row(row, styles, writer)
             repeated = attribute(row, "number-rows-repeated") or "1"
             times = min(int(repeated), _MOST_REPEATS) if repeated.isdigit() and cells else 1
             if attribute(row, "visibility") in ("collapse", "filter"):
                 hidden.append(" | ".join(cell for cell in cells if cell))
             else:
-                rows.extend([cells] * times)
+                hidden.append(" | ".join(cell for at, cell in enumerate(cells) if cell and at in concealed))
+                shown = ["" if at in concealed else cell for at, cell in enumerate(cells)]
+                rows.extend([shown] * times)
         if styles.hides(table):
             writer.hide("; ".join(" | ".join(c for c in row if c) for row in rows), f"hidden sheet {name}")
             continue
         write_sheet(writer, name, rows)
-        writer.hide("; ".join(text for text in hidden if text), f"hidden rows of sheet {name}")
+        writer.hide("; ".join(text for text in hidden if text), f"hidden rows or columns of sheet {name}")
 
 
 def _slides(content: Element, writer: PageWriter, styles: _Styles) -> str | None:
     first: str | None = None
     for page in (e for e in content if local(e) == "page"):
         frames = [e for e in page.iter() if local(e) == "frame" and attribute(e, "class") == "title"]
-        title = " ".join(_inline(p, styles)[0] for f in frames for p in f.iter() if local(p) == "p").strip() or None
+        if styles.hides(page):
+            writer.start()
+            writer.hide(_everything(page), "hidden slide")
+            continue
+        said = (_inline(p, styles, writer)[0] for f in frames for p in f.iter() if local(p) == "p")
+        title = " ".join(said).strip() or None
         first = first or title
         writer.start(title or attribute(page, "name"))
         if title:

@@ -1,6 +1,6 @@
 """PPTX to pages: one per slide, titled, with tables, charts, diagrams and the speaker's notes.
 
-Slides that are hidden keep their number, but their text is reported, not indexed; so are comments.
+Slides that are hidden keep their number, but their text is reported, not indexed; so are hidden shapes and comments.
 
 Not python-pptx: diagrams, hidden slides and chart caches would be read from the XML beneath it anyway.
 """
@@ -55,7 +55,8 @@ def _relation_id(element: Element) -> str | None:
 def _slide(archive: Archive, part: str, writer: PageWriter) -> str | None:
     root = archive.xml(part)
     relations = ooxml.relations(archive, part)
-    shapes = [shape for tree in root.iter() if local(tree) == "spTree" for shape in shapes_of(tree)]
+    drawn = [pair for tree in root.iter() if local(tree) == "spTree" for pair in shapes_of(tree)]
+    shapes = [shape for shape, unseen in drawn if not unseen]
     titles = [shape for shape in shapes if _placeholder(shape) in ("title", "ctrTitle")]
     title = " ".join(text for shape in titles for _level, text in paragraphs_of(shape)).strip() or None
     writer.start(title)
@@ -63,6 +64,8 @@ def _slide(archive: Archive, part: str, writer: PageWriter) -> str | None:
     if root.get("show") == "0":
         writer.hide(" ".join(text for shape in shapes for _level, text in paragraphs_of(shape)), "hidden slide")
         return None
+    for shape in (shape for shape, unseen in drawn if unseen):
+        writer.hide(" ".join(text_of(e) for e in shape.iter() if local(e) == "p"), "hidden shape")
     if title:
         writer.add("heading", title, 1)
     for shape in shapes:

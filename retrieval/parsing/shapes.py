@@ -13,14 +13,14 @@ from retrieval.parsing.archives import local
 from retrieval.parsing.docx_styles import child
 
 
-def shapes_of(tree: Element) -> Iterator[Element]:
-    """Shapes in drawing order, groups opened."""
+def shapes_of(tree: Element, *, unseen: bool = False) -> Iterator[tuple[Element, bool]]:
+    """Shapes in drawing order, groups opened; with each whether the program was told not to draw it or its group."""
     for element in tree:
         name = local(element)
         if name in ("grpSp", "AlternateContent", "Choice"):
-            yield from shapes_of(element)
+            yield from shapes_of(element, unseen=unseen or (name == "grpSp" and concealed(element)))
         elif name in ("sp", "graphicFrame", "cxnSp", "pic"):
-            yield element
+            yield element, unseen or concealed(element)
 
 
 def paragraphs_of(shape: Element) -> Iterator[tuple[int, str]]:

@@ -22,7 +22,7 @@ from retrieval.parsing.archives import Archive, attribute, local
 from retrieval.parsing.base import Context, Source
 from retrieval.parsing.number_formats import BUILTIN, show
 from retrieval.parsing.pages import PageWriter
-from retrieval.parsing.shapes import concealed, paragraphs_of, shapes_of
+from retrieval.parsing.shapes import paragraphs_of, shapes_of
 from retrieval.parsing.sheets import write_sheet
 from retrieval.schema import ParsedDocument
 
@@ -92,8 +92,8 @@ def _drawn(archive: Archive, around: dict[str, ooxml.Relation]) -> tuple[list[st
     for relation in around.values():
         root = archive.optional_xml(relation.target) if relation.kind == "drawing" and not relation.external else None
         for anchor in root if root is not None else ():
-            for shape in shapes_of(anchor):
-                (hidden if concealed(shape) else shown).extend(text for _level, text in paragraphs_of(shape))
+            for shape, unseen in shapes_of(anchor):
+                (hidden if unseen else shown).extend(text for _level, text in paragraphs_of(shape))
     return shown, hidden
 
 
