@@ -12,6 +12,8 @@ import hashlib
 from collections.abc import Callable
 
 from asgiref.sync import async_to_sync
+from csp.constants import HEADER
+from csp.utils import build_policy
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
@@ -92,6 +94,20 @@ class SlashMiddleware(CommonMiddleware):
     """Django's, but for how it leads to an address whose slash was left out."""
 
     response_redirect_class = _WithSlash
+
+
+@sync_only_middleware
+def content_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """What a browser may load and run. No page has a policy of its own, so that it is put together once; django-csp's
+    middleware does it twice a response."""
+    policy = build_policy()
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.headers.setdefault(HEADER, policy)
+        return response
+
+    return middleware
 
 
 @sync_only_middleware

@@ -101,7 +101,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "assistant.middleware.static_files",
-    "csp.middleware.CSPMiddleware",
+    "assistant.middleware.content_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "assistant.middleware.SlashMiddleware",

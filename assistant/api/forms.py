@@ -62,6 +62,12 @@ def valid(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
     return dict(serializer.validated_data)
 
 
+def checked(serializer: serializers.Serializer[Any], data: Any) -> dict[str, Any]:
+    """`valid`, by a serializer made once: a new one copies all its fields, which takes longer than to use them. For
+    serializers that keep nothing about a request. Raises serializers.ValidationError."""
+    return dict(serializer.run_validation(data))
+
+
 def number_in(request: Request, name: str) -> int | None:
     text = request.query_params.get(name)
     if text is None:

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from assistant.documents import services
 
 from .base import View
-from .forms import VISIBLE, Matching, Slug, valid
+from .forms import VISIBLE, Matching, Slug, checked
 
 
 class SearchSerializer(serializers.Serializer[object]):
@@ -49,13 +49,16 @@ def _row(result: services.SearchResult) -> dict[str, object]:
     return {name: getattr(result, name) for name in _FIELDS}
 
 
+_ASKED = SearchSerializer()
+
+
 class SearchView(View):
     scope_write = "ask"
 
     @extend_schema(request=SearchSerializer, responses=ResultsSerializer)
     def post(self, request: Request) -> Response:
         """The passages that fit the query best, at most a few of each document."""
-        results = services.search(actor=self.actor, **valid(SearchSerializer(data=request.data)))
+        results = services.search(actor=self.actor, **checked(_ASKED, request.data))
         return Response({"results": [_row(result) for result in results]})
 
 

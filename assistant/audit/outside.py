@@ -25,13 +25,20 @@ LONGEST_LINE = 4096  # bytes; a checkpoint has about 300
 
 @contextmanager
 def _locked(path: Path, flags: int) -> Iterator[int]:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = _opened(path, flags)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = _opened(path, flags)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _opened(path: Path, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def advance_head(directory: Path, *, seq: int, at: str, digest: str) -> None:

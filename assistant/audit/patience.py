@@ -40,16 +40,17 @@ def short_transaction(*, milliseconds: int, durable: bool = False) -> Iterator[s
 
 @contextmanager
 def _busy_timeout(milliseconds: int) -> Iterator[None]:
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA busy_timeout")
-        before = cursor.fetchone()[0]
-        cursor.execute(f"PRAGMA busy_timeout = {int(milliseconds)}")
+    connection.ensure_connection()
+    # Asked of sqlite3 itself: through a cursor of Django's each of these takes as long as a query.
+    with connection.wrap_database_errors:
+        (before,) = connection.connection.execute("PRAGMA busy_timeout").fetchone()
+        connection.connection.execute(f"PRAGMA busy_timeout = {int(milliseconds)}")
     try:
         yield
     finally:
         if connection.connection is not None:
-            with connection.cursor() as cursor:
-                cursor.execute(f"PRAGMA busy_timeout = {before}")
+            with connection.wrap_database_errors:
+                connection.connection.execute(f"PRAGMA busy_timeout = {before}")
 
 
 @contextmanager

@@ -271,6 +271,22 @@ def test_a_search_result_is_what_the_schema_says_of_it(clients, monkeypatch):
     assert [list(row) for row in found.json()["results"]] == [list(row) for row in expected["results"]]
 
 
+def test_what_one_search_asks_for_is_not_in_the_next(clients, monkeypatch):
+    """The form is made once, and every request is read with it."""
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr("assistant.documents.services.search", lambda *, actor, **given: asked.append(given) or [])
+    employee = clients["employee"]
+    bodies = (
+        {"query": "flights", "collections": ["handbook"], "limit": 3},
+        {"query": 5, "collections": ["no slug!"], "limit": 0},
+        {"query": "salary"},
+    )
+    said = [employee.post(f"{API}search/", body) for body in bodies]
+    assert [answer.status_code for answer in said] == [200, 400, 200]
+    assert set(said[1].json()["fields"]) == {"query", "collections.0", "limit"}
+    assert asked == [bodies[0], {"query": "salary", "limit": 10}]
+
+
 def test_search_without_a_worker_is_a_503_that_says_when_to_try_again(clients, world, monkeypatch):  # noqa: F811
     monkeypatch.setattr("assistant.documents.services.asking.WAIT_SECONDS", 1)
     answer = clients["employee"].post(f"{API}search/", {"query": "anything"})

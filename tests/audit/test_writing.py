@@ -169,8 +169,16 @@ def test_the_bounds_that_an_intent_gives_the_database_keep_its_promise():
         said.append(sql)
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(listen):
-        services.intent(action="answer.asked")
+    connection.ensure_connection()
+    lite = connection.vendor == "sqlite"  # which is told by its driver, past Django's cursors
+    try:
+        if lite:
+            connection.connection.set_trace_callback(said.append)
+        with connection.execute_wrapper(listen):
+            services.intent(action="answer.asked")
+    finally:
+        if lite:
+            connection.connection.set_trace_callback(None)
     names = {"sqlite": ["busy_timeout"], "postgresql": ["lock_timeout", "statement_timeout"]}[connection.vendor]
     for name in names:
         bounds = [int(found) for sql in said for found in re.findall(rf"{name} = (\d+)", sql)]
@@ -345,6 +353,16 @@ def test_the_head_file_follows_commits_and_never_goes_back():
     outside.advance_head(services.directory(), seq=1, at=chain.timestamp(first.at), digest=first.digest)
     assert outside.read_head(services.directory()) == head
     assert (services.directory() / outside.HEAD).stat().st_mode & 0o077 == 0
+
+
+def test_the_head_makes_its_directory_for_itself_alone(tmp_path):
+    place = tmp_path / "data" / "audit"
+    for seq in (1, 2):
+        outside.advance_head(place, seq=seq, at="2026-01-01T00:00:00.000000Z", digest="0" * 64)
+    head = outside.read_head(place)
+    assert head is not None
+    assert head.seq == 2
+    assert (place.stat().st_mode & 0o777, (place / outside.HEAD).stat().st_mode & 0o777) == (0o700, 0o600)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import OperationalError
 from django.test import Client
@@ -128,6 +129,9 @@ def test_pages_carry_a_policy_without_inline_anything(as_person, people, answere
     policy = response["Content-Security-Policy"]
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
+    assert {part.split()[0] for part in policy.split("; ")} == set(settings.CONTENT_SECURITY_POLICY["DIRECTIVES"])
+    assert as_person(people.employee).get("/nowhere/")["Content-Security-Policy"] == policy
+    assert as_person(people.employee).get("/api/v1/collections/")["Content-Security-Policy"] == policy
     body = response.content.decode()
     assert " style=" not in body
     assert "<style" not in body
