@@ -21,6 +21,8 @@ from assistant.transport import redis_client
 
 _PREFIX = "heartbeat:"
 QUEUES = ("answers", "ingestion")
+SEEN_SECONDS = 3.0
+_attended: dict[str, tuple[float, bool]] = {}  # by queue: until when that holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,17 @@ def worker(queue: str) -> Part:
     if queue == "answers" and not any(entry.get("replica_ready") for entry in alive):
         return Part(queue, False, "The answers worker is loading its index replica.", {"workers": alive})
     return Part(queue, True, f"{len(alive)} worker process(es) alive.", {"workers": alive})
+
+
+def attended(queue: str) -> bool:
+    """Whether a worker of the queue can take work, as it was seen at most SEEN_SECONDS ago. True while Redis does not
+    tell: what waits there is another matter."""
+    until, seen = _attended.get(queue, (0.0, True))
+    if time.monotonic() >= until:
+        found = worker(queue)
+        seen = found.ok or not transport().ok
+        _attended[queue] = time.monotonic() + SEEN_SECONDS, seen
+    return seen
 
 
 def disk() -> Part:

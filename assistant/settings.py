@@ -175,6 +175,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_keepalive": True, "socket_connect_timeout": 3}
+if not os.environ.get("ASSISTANT_WORKER"):  # who only sends does not wait for a Redis that hangs: the row is there
+    CELERY_BROKER_TRANSPORT_OPTIONS["socket_timeout"] = 5
 CELERY_TASK_DEFAULT_QUEUE = "ingestion"
 CELERY_TASK_ROUTES = {name: {"queue": "answers"} for name in ("assistant.chat.tasks.*", "assistant.quality.tasks.run")}
 CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")

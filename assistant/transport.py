@@ -22,4 +22,6 @@ def redis_client() -> redis.Redis:
 
 def async_redis_client() -> redis.asyncio.Redis:
     """A new asyncio client; the caller closes it (`async with`)."""
-    return redis.asyncio.Redis.from_url(settings.REDIS_URL, decode_responses=True, socket_connect_timeout=2)
+    return redis.asyncio.Redis.from_url(
+        settings.REDIS_URL, decode_responses=True, socket_timeout=10, socket_connect_timeout=2
+    )

@@ -29,6 +29,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import close_old_connections
 from redis.asyncio import Redis
 
+from assistant import health
 from assistant.accounts.models import User
 from assistant.documents import personal, policy, sealed
 from assistant.documents.models import Document
@@ -177,7 +178,7 @@ class _Reader:
         self._actor_id = actor_id
         self._answer_id = answer_id
         self._documents: set[str] = set()
-        self._told: int | None = None
+        self._told: dict[str, Any] | None = None
         self._client: Redis = async_redis_client()
 
     async def close(self) -> None:
@@ -224,9 +225,12 @@ class _Reader:
         if answer.status == AnswerStatus.DONE:
             return _Glance(None, present(actor=actor, answer=answer))
         place = queue_position(answer)
-        news = place is not None and place != self._told
-        self._told = place
-        return _Glance({"status": answer.status, "position": place} if news else None, None)
+        if place is None:
+            self._told = None
+            return _Glance(None, None)
+        news = {"status": answer.status, "position": place, "attended": health.attended("answers")}
+        told, self._told = self._told, news
+        return _Glance(news if news != told else None, None)
 
     def _allows(self) -> bool:
         rows = Answer.objects.filter(owner=self._actor_id).select_related("owner").only("created_at", "owner")

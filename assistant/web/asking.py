@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from assistant import collation
+from assistant import collation, health
 from assistant.accounts.models import User
 from assistant.chat import examples
 from assistant.chat import services as chat
@@ -63,11 +63,13 @@ def conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
         if done:
             return redirect(_place(result[0]))
     answers = chat.present_all(actor=person, answers=_answers(row))
+    running = any(view.status != AnswerStatus.DONE for view in answers)
     context = {
         "conversation": row,
         "answers": answers,
-        "running": any(view.status != AnswerStatus.DONE for view in answers),
+        "running": running,
         "last_question": answers[-1].question if answers else "",
+        "attended": not running or health.attended("answers"),
         "curators": _curators(person, answers),
     }
     return form_page(request, "web/conversation.html", form, context)

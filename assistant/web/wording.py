@@ -313,12 +313,20 @@ def _chosen(count: int) -> str:
     return ngettext("%(number)s chosen", "%(number)s are chosen", count)
 
 
+def waiting_nobody() -> str:
+    return gettext(
+        "The part that answers is not running at this moment. Your question is kept, and answered as soon as it is "
+        "back."
+    )
+
+
 def script_words() -> dict[str, str]:
     """What scripts may say. %(name)s is filled in by the script."""
     return {
         "waiting": _waiting(2),
         "waiting_one": _waiting(1),
         "waiting_none": gettext("Waiting for a free place"),
+        "waiting_nobody": waiting_nobody(),
         "reading": gettext("Searching the documents you can read"),
         "writing": gettext("Writing the answer"),
         "stopping": gettext("Stopping"),

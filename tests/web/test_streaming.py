@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from assistant import health
 from assistant.chat.models import Answer
 from assistant.chat.streaming import Publisher
 
@@ -78,3 +79,12 @@ def test_stop_ends_a_waiting_answer_on_the_spot(page):
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("You stopped this answer.")).to_be_visible()
     assert Answer.objects.get().outcome == "cancelled"
+
+
+def test_that_nobody_can_answer_is_told_and_taken_back_when_somebody_can(page):
+    status = page.locator("[data-role=status]")
+    expect(status).to_contain_text("is not running at this moment. Your question is kept")
+    health.beat("answers", seconds=600, facts={"replica_ready": True})
+    expect(status).to_have_text("Waiting for a free place")
+    page.reload()
+    expect(status).to_have_text("Waiting for a free place")

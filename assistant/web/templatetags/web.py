@@ -75,6 +75,11 @@ def personal_data_words(name: str) -> str:
 
 
 @register.simple_tag
+def waiting_nobody() -> str:
+    return wording.waiting_nobody()
+
+
+@register.simple_tag
 def script_words() -> dict[str, str]:
     """The sentences that scripts may say, in the reader's language."""
     return wording.script_words()

@@ -41,11 +41,12 @@ class AnswerStream extends HTMLElement {
     this.again = setTimeout(() => this.finish(), OPEN_AGAIN_MS);
   }
 
-  showStatus({ status, position }) {
+  showStatus({ status, position, attended }) {
     if (!this.status) return;
     if (status === "queued") {
       const before = (position ?? 1) - 1; // the next in line has position 1
-      this.status.textContent = before > 0 ? say(before === 1 ? "waiting_one" : "waiting", { number: before }) : say("waiting_none");
+      if (attended === false) this.status.textContent = say("waiting_nobody");
+      else this.status.textContent = before > 0 ? say(before === 1 ? "waiting_one" : "waiting", { number: before }) : say("waiting_none");
     } else {
       // Work begins, perhaps anew after a fault: what an earlier attempt wrote is taken back.
       this.text = "";
