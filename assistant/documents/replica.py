@@ -77,7 +77,6 @@ class DocumentReplica:
         self._saved: Mark | None = None
         self.loaded = False
         self.ready = False  # has caught up once
-        self._foreign: set[str] = set()  # documents embedded by another model, which this index cannot hold
         self._erased = False  # dead rows of removed documents are still in memory
         self.index = Replica(dimension, model_id)
 
@@ -153,7 +152,7 @@ class DocumentReplica:
         return erased
 
     def status(self) -> dict[str, Any]:
-        """Facts for health: {"replica_ready", "seq", "latest", "lag", "chunks", "foreign"}."""
+        """Facts for health: {"replica_ready", "seq", "latest", "lag", "chunks"}."""
         latest = index_events.last_seq()
         return {
             "replica_ready": self.ready,
@@ -161,7 +160,6 @@ class DocumentReplica:
             "latest": latest,
             "lag": latest - self._mark.seq,
             "chunks": len(self.index),
-            "foreign": len(self._foreign),
         }
 
     @property
@@ -210,7 +208,6 @@ class DocumentReplica:
         last = IndexEvent.objects.order_by("-seq").values_list(*_MARK).first()
         mark = _mark(*last) if last else Mark()
         fresh = Replica(self._dimension, self.model_id)
-        self._foreign = set()
         # By scope, so that a partition lies in few segments and a search for few scopes touches few.
         for batch in _batches(Document.objects.filter(current__isnull=False)):
             fresh.apply_many(self._records(batch).items())
@@ -231,7 +228,6 @@ class DocumentReplica:
     def _records(self, document_ids: list[UUID]) -> dict[str, list[IndexRecord]]:
         """What is searchable of each document now: nothing for those that are gone."""
         records: dict[str, list[IndexRecord]] = {str(key): [] for key in document_ids}
-        self._foreign.difference_update(records)
         ring.load("document", document_ids)
         guarded = personal.guarded()
         veiled = _without_values(document_ids, guarded) if guarded else {}
@@ -252,10 +248,10 @@ class DocumentReplica:
         ):
             if not embedding:  # its key was destroyed since: the deletion's own event follows
                 continue
-            if model != self.model_id:
-                self._foreign.add(str(document))
-                continue
-            vector = np.frombuffer(bytes(embedding), dtype="<f2").astype(np.float16, copy=False)
+            if model == self.model_id:
+                vector = np.frombuffer(bytes(embedding), dtype="<f2").astype(np.float16, copy=False)
+            else:  # another model's: found by its words alone until it is embedded anew (`tasks.tend`)
+                vector = np.zeros(self._dimension, dtype=np.float16)
             words = passage_text(title, headings, text)
             if collection in guarded:
                 if pk not in veiled:  # came after the first look: its own event follows

@@ -49,13 +49,14 @@ def sweep() -> None:
 
 @shared_task(name="assistant.documents.tasks.tend", expires=50)
 def tend() -> None:
-    """Count personal data that is not counted yet; embed anew what lies in guarded collections."""
+    """Count personal data that is not counted yet; embed anew what another model embedded, and what lies in guarded
+    collections."""
     from . import tending  # the models: workers only
 
     with observability.context(actor="system", origin="task:tend"):
-        counted, veiled = tending.count(), tending.veil()
-    if counted or veiled:
-        logger.info("personal data: %s documents counted, %s passages embedded anew", counted, veiled)
+        counted, renewed, veiled = tending.count(), tending.renew(), tending.veil()
+    if counted or renewed or veiled:
+        logger.info("%s documents counted, %s passages embedded anew", counted, renewed + veiled)
 
 
 def resend() -> int:

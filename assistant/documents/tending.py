@@ -1,7 +1,8 @@
-"""What is put right in the background about personal data. Ingestion workers only.
+"""What is put right in the background: personal data, and vectors of another embedding model. Ingestion workers only.
 
-Knows: which versions are not counted and which passages of guarded collections were embedded with their values. Does
-not know: who asked for what. A round does a bounded piece of work; the next one goes on.
+Knows: which versions are not counted, which passages of guarded collections were embedded with their values, and which
+were embedded by another model than this process has. Does not know: who asked for what. A round does a bounded piece of
+work; the next one goes on.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .models import Chunk, Document, DocumentVersion, Page
 
 COUNTED_AT_ONCE = 200  # versions
 VEILED_AT_ONCE = 100  # documents
+RENEWED_AT_ONCE = 20  # documents
 
 
 def count() -> int:
@@ -28,6 +30,35 @@ def count() -> int:
         texts = Page.objects.filter(version=key).values_list("text", flat=True)
         DocumentVersion.objects.filter(pk=key, personal_data__isnull=True).update(personal_data=personal.count(texts))
     return len(keys)
+
+
+def renew() -> int:
+    """Embed anew what another model embedded (the product was upgraded); how many passages. Until then their words
+    alone find them. Documents with one kind of vectors only: a document changes over in one transaction."""
+    waiting = Document.objects.filter(current__isnull=False)
+    waiting = waiting.exclude(current__embedding_model=engines.embedder().model_id)
+    return sum(_renewed(key) for key in waiting.order_by("pk").values_list("pk", flat=True)[:RENEWED_AT_ONCE])
+
+
+def _renewed(document_id: UUID) -> int:
+    """The vectors are made before the document is locked, and dropped if it got another version meanwhile. In a guarded
+    collection they hold the values, so they count as not veiled: no index takes them before `veil` has been there."""
+    row = Document.objects.filter(pk=document_id).first()
+    chunks = list(Chunk.objects.filter(document=document_id))
+    if row is None or row.current_id is None or any(chunk.version_id != row.current_id for chunk in chunks):
+        return 0
+    embedder = engines.embedder()
+    texts = [passage_text(row.title, chunk.headings, chunk.text) for chunk in chunks]
+    vectors = embedder.embed(texts) if texts else ()
+    with transaction.atomic():
+        if not Document.objects.select_for_update().filter(pk=document_id, current=row.current_id).exists():
+            return 0  # deleted or replaced
+        for chunk, vector in zip(chunks, vectors, strict=True):
+            chunk.embedding, chunk.veiled = vector.astype("<f2").tobytes(), False
+            chunk.save(update_fields=["embedding", "veiled"])
+        DocumentVersion.objects.filter(pk=row.current_id).update(embedding_model=embedder.model_id)
+        index_events.append([document_id])
+    return len(chunks)
 
 
 def veil() -> int:

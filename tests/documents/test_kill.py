@@ -15,7 +15,7 @@ from assistant.documents import ingestion
 from assistant.documents.models import Chunk, DocumentVersion, IndexEvent, Page, Status
 
 from .conftest import POLICY
-from .test_worlds import EMBEDDER
+from .hashing import EMBEDDER
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

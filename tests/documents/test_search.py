@@ -11,7 +11,7 @@ from django.utils import timezone
 from assistant.accounts.models import Membership
 from assistant.documents import index_events, ingestion, search_desk, services
 from assistant.documents import replica as replicas
-from assistant.documents.models import Chunk, Document, IndexEvent
+from assistant.documents.models import Chunk, IndexEvent
 from assistant.documents.replica import DocumentReplica
 from assistant.documents.search import Searcher
 
@@ -254,21 +254,6 @@ class TestReplica:
         assert not keeper.is_alive()
         assert replica.seq == index_events.last_seq()
         assert replica._snapshot_path.exists()
-
-    def test_passages_of_another_model_are_left_out_and_counted(self, world, library, replica):
-        Document.objects.get(pk=library["salary"].pk).versions.update(embedding_model="other@1")
-        replica.catch_up()
-        assert replica.status()["foreign"] == 1
-        assert str(library["salary"].pk) not in {
-            hit.document_id
-            for hit in replica.index.search(
-                "salary",
-                __import__("numpy").zeros(replica.index.dimension, dtype="float32"),
-                partitions=replica.index.partitions(),
-                limit=50,
-                per_document=50,
-            )
-        }
 
     def test_two_threads_catching_up_and_searching_agree(self, world, library, replica, embedder):
         from concurrent.futures import ThreadPoolExecutor
