@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from django.conf import settings
@@ -20,9 +20,9 @@ from assistant.accounts.models import User
 from assistant.accounts.roles import Duty, has_duty
 from assistant.documents.models import Collection
 from assistant.documents.search import FoundPassage, SearchReport, searcher
-from assistant.guardrails import injection, masking, output
+from assistant.guardrails import injection
 from inference.config import GenerationOptions
-from inference.engines.base import Assessment, Engine, Evidence, Finish, GenerationRequest, Message, Passage
+from inference.engines.base import Assessment, Engine, Evidence, GenerationRequest, Message, Passage
 from inference.engines.extractive import ExtractiveEngine
 from inference.errors import InferenceError
 from inference.evidence import EvidenceScorer
@@ -31,20 +31,17 @@ from . import citations, followups, history, introducing, prompting, wording
 from .ahead import Ahead
 from .clock import Clock
 from .closing import Quote, Result, close
+from .listening import Listener, PromptTold
 from .material import Material, disguised, passage_of, quotable, quote, retrieved, source, under_one_rule
 from .models import Answer, AnswerStatus, Outcome
-from .screening import Screen
 from .streaming import Publisher
 from .watch import Ticket
-from .withholding import Sieve
 
 logger = logging.getLogger(__name__)
 
 PASSAGES = 10
 PER_DOCUMENT = 3
 ANSWER_TOKENS = 512
-LOOK_CHARS = 40  # an answer is searched for parts of the prompt whenever so much was added,
-LOOK_BACK_CHARS = 1000  # together with so much before it
 
 
 class Searching(Protocol):
@@ -104,24 +101,6 @@ class _Asked:
     earlier: Sequence[Answer]
 
 
-class _PromptTold(Exception):
-    """The model gives away its prompt: what it says is not shown."""
-
-
-@dataclass(slots=True)
-class _Spoken:
-    """What an engine said, as far as it has come."""
-
-    heard: str = ""
-    text: str = ""  # of what was heard, what is shown
-    sieve: Sieve | None = None  # what lies between, where unsupported sentences stay back
-    thinking: str = ""
-    finish: str = "stop"
-    tokens: tuple[int, int] = (0, 0)
-    cited: set[tuple[int, str]] = field(default_factory=set)
-    looked: int = 0  # how far what was heard was searched for parts of the prompt
-
-
 class _Work:
     """One attempt at one answer."""
 
@@ -163,7 +142,7 @@ class _Work:
         if not found or self._ticket.stop():
             self._note_collections(report.partitions)
         if self._ticket.stop():
-            return self._stopped(_Spoken(), Result(Outcome.CANCELLED))
+            return self._stopped(Result(Outcome.CANCELLED))
         if not found and report.refused:
             return self._ended(Outcome.REFUSED, "personal_data")
         if not found:
@@ -206,7 +185,7 @@ class _Work:
                     if self._evidence_in(asked):
                         return self._say(engine, material, pieces)
                     self._detail["given"] = [item.chunk.pk for item in material.found]  # and none of it shown
-            except (InferenceError, _PromptTold) as error:
+            except (InferenceError, PromptTold) as error:
                 self._falls_back(engine, error)
                 engine = ExtractiveEngine()
         evidence = self._evidence_in(asked)
@@ -301,96 +280,29 @@ class _Work:
 
     def _say(self, engine: Engine, material: Material, pieces: Ahead) -> Result:
         """Take what the engine says, publish what is certain, and check it all at the end."""
-        quoted = not engine.needs_prompt
         self._detail["shown"] = [item.chunk.pk for item in material.found]
         self._live.publish("sources", [source(number, item) for number, item in enumerate(material.found, start=1)])
-        spoken = _Spoken(sieve=None if quoted else self._sieve(material))
+        spoken = Listener(material, self._live, self._clock, quoted=not engine.needs_prompt)
         with self._clock.stage("generate"):
-            self._listen(pieces, material, spoken, quoted)
-        result = self._checked(engine, material, spoken, quoted)
+            spoken.listen(pieces)
+        result = self._checked(engine, material, spoken)
         if self._ticket.stop():
-            return self._stopped(spoken, result)
+            return self._stopped(result)
         if spoken.finish == "deadline" and not spoken.heard:
             return self._ended(Outcome.FAILED, "deadline", engine)
         if prompting.says_nothing(spoken.heard):
             return self._ended(Outcome.NOT_FOUND, "no_evidence", engine)
-        if spoken.sieve and spoken.sieve.withheld and not spoken.text:
+        if spoken.withheld and not spoken.text:
             return self._ended(Outcome.NOT_FOUND, "unsupported", engine)
         return result
 
-    def _sieve(self, material: Material) -> Sieve | None:
-        if settings.UNSUPPORTED_SENTENCES != "withhold":
-            return None
-        return Sieve(
-            lambda sentence: any(quote(sentence.text, marker, material).verified for marker in sentence.markers)
-        )
-
-    def _listen(self, pieces: Ahead, material: Material, spoken: _Spoken, quoted: bool) -> None:
-        reader = citations.MarkerReader(len(material.passages))
-        screens = {"text": Screen(verbatim=quoted), "thinking": Screen()}
-        names = {kind: masking.Restorer(material.table) for kind in screens}
-        for item in pieces:
-            self._clock.stages.setdefault("model", pieces.first_ms)
-            self._clock.stages.setdefault("held", pieces.held_ms)
-            if isinstance(item, Finish):
-                spoken.finish, spoken.tokens = item.reason, (item.prompt_tokens, item.completion_tokens)
-                break
-            piece = screens[item.kind].feed(names[item.kind].feed(item.text))
-            if item.kind == "thinking":
-                self._think(piece, spoken)
-            else:
-                self._speak(reader.feed(piece), material, spoken, quoted)
-        thought, rest = (screens[kind].feed(names[kind].end()) + screens[kind].end() for kind in ("thinking", "text"))
-        self._think(thought, spoken)
-        self._speak(reader.feed(rest) + reader.end(), material, spoken, quoted, last=True)
-
-    def _think(self, piece: str, spoken: _Spoken) -> None:
-        if piece and not spoken.sieve:
-            self._clock.stages.setdefault("first", self._clock.elapsed())
-            spoken.thinking += piece
-            self._live.publish("thinking", {"text": piece})
-
-    def _speak(self, piece: str, material: Material, spoken: _Spoken, quoted: bool, *, last: bool = False) -> None:
-        """Publish text, and a citation for every sentence that is complete."""
-        spoken.heard += piece
-        if material.hidden and (last or len(spoken.heard) - spoken.looked >= LOOK_CHARS):
-            if output.leaks(spoken.heard[max(0, spoken.looked - LOOK_BACK_CHARS) :], material.hidden):
-                raise _PromptTold("the answer repeats the prompt")
-            spoken.looked = len(spoken.heard)
-        if spoken.sieve:
-            piece = spoken.sieve.feed(piece, last=last)
-        if piece:
-            self._clock.stages.setdefault("first", self._clock.elapsed())
-            spoken.text += piece
-            self._live.publish("delta", {"text": piece})
-        if not piece and not last:
-            return
-        sentences = citations.split(spoken.text, quoted=quoted)
-        for sentence in sentences if quoted or last or spoken.sieve else sentences[:-1]:
-            for marker in sentence.markers:
-                if (marker, sentence.text) not in spoken.cited:
-                    spoken.cited.add((marker, sentence.text))
-                    found = quote(sentence.text, marker, material)
-                    self._live.publish(
-                        "citation",
-                        {
-                            "marker": marker,
-                            "document": found.document,
-                            "title": found.title,
-                            "collection": found.collection,
-                            "page": found.page,
-                            "quote": found.text,
-                            "verified": found.verified,
-                        },
-                    )
-
-    def _checked(self, engine: Engine, material: Material, spoken: _Spoken, quoted: bool) -> Result:
+    def _checked(self, engine: Engine, material: Material, spoken: Listener) -> Result:
         """The whole answer, every sentence held against the passages it cites."""
         text = spoken.text.strip()
         sentences: list[tuple[str, tuple[int, ...], bool, int]] = []
         quotes: dict[tuple[int, int, int], Quote] = {}
         with self._clock.stage("check"):
-            for sentence in citations.split(text, quoted=quoted):
+            for sentence in citations.split(text, quoted=spoken.quoted):
                 found = [quote(sentence.text, marker, material) for marker in sentence.markers]
                 sentences.append(
                     (sentence.text, sentence.markers, any(item.verified for item in found), sentence.breaks)
@@ -400,13 +312,13 @@ class _Work:
                     if key not in quotes or item.verified:
                         quotes[key] = item
         rests_on = {item.document for item in quotes.values()}
-        if not quoted:  # a model may use what it read without saying so
+        if not spoken.quoted:  # a model may use what it read without saying so
             rests_on |= {found.chunk.document_id for found in material.found} | material.inherited
         self._detail["model_files"] = engines.digest_of(engine)
         self._detail["tokens"] = list(spoken.tokens)
         self._detail["finish"] = spoken.finish
-        if spoken.sieve and spoken.sieve.withheld:
-            self._evidence["unsupported"] = self._detail["unsupported"] = spoken.sieve.withheld
+        if spoken.withheld:
+            self._evidence["unsupported"] = self._detail["unsupported"] = spoken.withheld
         return Result(
             Outcome.ANSWERED,
             text=text,
@@ -420,7 +332,7 @@ class _Work:
             detail=self._detail,
         )
 
-    def _stopped(self, spoken: _Spoken, result: Result) -> Result:
+    def _stopped(self, result: Result) -> Result:
         """Stopped by its owner: what was said so far is kept. By an administrator: nothing is."""
         if self._ticket.disabled:
             return Result(Outcome.REFUSED, "account_disabled", detail=self._detail, evidence=self._evidence)
