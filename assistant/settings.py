@@ -31,14 +31,14 @@ from assistant.environment import (
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Libraries that would fetch code or weights are told not to, whatever the caller's environment says.
-for _name, _value in {
+OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "USE_HUB_KERNELS": "NO",
-    "TOKENIZERS_PARALLELISM": "false",
-}.items():
-    os.environ[_name] = _value
+}
+os.environ |= OFFLINE
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # How often a waiting thread of OpenMP (torch, llama.cpp) looks for the others before it sleeps. The library's own count
 # holds a core for milliseconds that other processes need, and on a busy machine all of them crawl
 # (tests/benchmarks/spinning.py). Read when the first such library is loaded, which is after this.

@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from django.conf import settings
+
 from assistant import egress
 from assistant.audit import forwarding
 from assistant.audit.models import AuditEvent
@@ -18,13 +20,6 @@ from assistant.vault.envelope import Damaged
 from assistant.vault.errors import VaultError
 
 from . import sealing
-
-OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "USE_HUB_KERNELS": "NO",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +65,7 @@ def _forwarding() -> Proof:
 
 
 def _offline() -> Proof:
-    wrong = [name for name, value in OFFLINE.items() if os.environ.get(name) != value]
+    wrong = [name for name, value in settings.OFFLINE.items() if os.environ.get(name) != value]
     if find_spec("kernels") is not None:
         wrong.append("kernels")
     return Proof("offline", not wrong, {"wrong": ", ".join(wrong)})
