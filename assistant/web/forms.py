@@ -193,7 +193,7 @@ class GrantForm(Form):
         label=_("Team or e-mail"),
         required=False,
         max_length=254,
-        help_text=_("The team's short name, or the person's e-mail address."),
+        help_text=_("The team's name, or the person's e-mail address."),
     )
     access = forms.ChoiceField(label=_("May"), choices=[])
 

@@ -261,6 +261,17 @@ def test_a_document_is_not_offered_to_everyone_as_if_that_restricted_it(as_perso
     assert '<option value="everyone">' in client.get("/library/handbook/access/").content.decode()
 
 
+def test_a_team_is_given_access_by_the_name_that_people_read(as_person, people, library):
+    client, place = as_person(people.curator), "/library/handbook/access/"
+    Team.objects.create(slug="fin-2", name="Finance and Controlling")
+    for who in ("Finance and controlling", "fin-2"):
+        assert client.post(place, {"kind": "team", "who": who, "access": "reader"}).status_code == 302
+    assert Grant.objects.filter(team__slug="fin-2").count() == 1
+    Team.objects.create(slug="fin-3", name="Finance and Controlling")  # the name says no longer which
+    refused = client.post(place, {"kind": "team", "who": "Finance and Controlling", "access": "reader"})
+    assert "There is nobody of that name to give access to." in refused.content.decode()
+
+
 def test_reasons_name_a_team_as_people_call_it(as_person, people, library):
     team = Team.objects.create(slug="fin-2", name="Finance and Controlling")
     Membership.objects.create(team=team, user=people.employee)

@@ -35,13 +35,13 @@ class Principal:
 
     @classmethod
     def parse(cls, text: str) -> Principal:
-        """ "user:EMAIL", "team:SLUG" or "everyone". Raises Invalid, NotFound."""
+        """ "user:EMAIL", "team:SLUG" (or its name, if one team has it) or "everyone". Raises Invalid, NotFound."""
         kind, _, name = text.strip().partition(":")
         if kind == "everyone" and not name:
             return cls(everyone=True)
         if kind == "user" and (user := User.objects.filter(email__iexact=name.replace("\x00", "")).first()):
             return cls(user_id=user.pk)
-        if kind == "team" and (team := Team.objects.filter(slug=name.replace("\x00", "")).first()):
+        if kind == "team" and (team := _team(name.replace("\x00", "").strip())):
             return cls(team_id=team.pk)
         if kind in ("user", "team") and name:
             raise NotFound("There is nobody of that name to give access to.", code="unknown_principal")
@@ -274,6 +274,14 @@ def find_grant(scope: Scope, grant_id: str | int) -> Grant:
 def document_target(document_id: UUID) -> tuple[str, str]:
     """How the audit log names a document."""
     return "document", str(document_id)
+
+
+def _team(name: str) -> Team | None:
+    """By short name, else by what people call it, if that names one team."""
+    if team := Team.objects.filter(slug=name).first():
+        return team
+    called = list(Team.objects.filter(name__iexact=name)[:2])
+    return called[0] if len(called) == 1 else None
 
 
 def _access(text: str) -> str:
