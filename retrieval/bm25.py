@@ -18,8 +18,7 @@ whatever was left out.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,9 +49,9 @@ class _Term:
 
 
 class WordScores:
-    """BM25 of one question over one set of selections."""
+    """BM25 of one question over one set of selections. `terms` are its terms, each as often as it counts."""
 
-    def __init__(self, selections: Sequence[Selection], terms: Counter[str], options: RetrieverOptions) -> None:
+    def __init__(self, selections: Sequence[Selection], terms: Mapping[str, float], options: RetrieverOptions) -> None:
         self._selections = selections
         self._options = options
         rows = sum(selection.rows for selection in selections)
@@ -60,11 +59,11 @@ class WordScores:
         hashes = np.array([term_hash(term) for term in terms], dtype=np.uint64)
         found = [selection.postings(hashes) for selection in selections]
         self._terms: list[_Term] = []
-        for place, repeats in enumerate(terms.values()):
+        for place, count in enumerate(terms.values()):
             postings = [each[place] for each in found]
             frequency = sum(len(numbers) for numbers, _ in postings)
             if frequency:
-                idf = repeats * math.log(1.0 + (rows - frequency + 0.5) / (frequency + 0.5))
+                idf = count * math.log(1.0 + (rows - frequency + 0.5) / (frequency + 0.5))
                 self._terms.append(_Term(idf, frequency, postings))
 
     def scores(self, place: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -31,6 +31,7 @@ from retrieval.embedding import Embedder, MiniLMEmbedder
 from retrieval.reranking import order
 from retrieval.retriever import Replica
 from retrieval.schema import IndexRecord, ParsedDocument, ParsedPage
+from retrieval.synonyms import packaged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,7 +161,10 @@ class Collection:
 
     def _ranked(self, leg: str, text: str, vector: NDArray[np.float32]) -> list[str]:
         weight = {"bm25": 0.0, "dense": 1.0}.get(leg)
-        hits = self.replica.search(text, vector, partitions=[0], limit=DEPTH, per_document=1, dense_weight=weight)
+        also = packaged().terms(text)
+        hits = self.replica.search(
+            text, vector, partitions=[0], limit=DEPTH, per_document=1, dense_weight=weight, also=also
+        )
         if leg == "hybrid+rerank":
             places = order(text, [hit.score for hit in hits], [self.passages[hit.chunk_id] for hit in hits])
             hits = [hits[place] for place in places]

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from retrieval.text import CJK, normalize, strip_marks
 
 _LETTER = rf"[^\W{CJK}]"  # 5" is an inch
-_QUOTED = re.compile(rf'(?<!{_LETTER})"(?=\S)([^"]*[^"\s])"(?!{_LETTER})|「([^」]+)」|『([^』]+)』|《([^》]+)》')
+_QUOTED = re.compile(
+    rf'(?<!{_LETTER})["“](?=\S)([^"“”]*[^"“”\s])["”](?!{_LETTER})|「([^」]+)」|『([^』]+)』|《([^》]+)》'
+)
 _UNIT = re.compile(rf"[{CJK}]|[^\W\d_{CJK}]+|\d+")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _ASKING = re.compile(
@@ -48,6 +50,11 @@ def wanted(question: str) -> Wanted:
     quoted = [phrase for phrase in quoted if phrase.strip()]
     whole = "" if quoted or _ASKING.match(text) else plain(text)
     return Wanted(tuple(dict.fromkeys(quoted)), whole if whole.count(" ") > 2 else "")
+
+
+def quotations(question: str) -> list[tuple[int, int]]:
+    """Where what stands in quotation marks begins and ends, the marks included."""
+    return [match.span() for match in _QUOTED.finditer(question)]
 
 
 def plain(text: str) -> str:

@@ -21,7 +21,7 @@ import math
 import os
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -161,12 +161,15 @@ class Replica:
         limit: int,
         per_document: int,
         dense_weight: float | None = None,
+        also: Mapping[str, float] | None = None,
     ) -> list[Hit]:
         """The best passages of the named partitions, best first, at most `per_document` of one document.
 
         `text` is what BM25 reads, `vector` its embedding of shape (dimension,). No partitions: no hits. Raises
         `IndexMismatch` when the vector does not fit. As many hits are returned as there are, up to `limit`.
-        `dense_weight` 0 is BM25 alone, 1 is the vectors alone; None weighs them for this query.
+        `dense_weight` 0 is BM25 alone, 1 is the vectors alone; None weighs them for this query. `also` are terms
+        that BM25 looks for besides those of the text, each with its weight beside 1 of those
+        (`retrieval.synonyms`).
         """
         query = self._query(vector)
         if not partitions or limit < 1 or per_document < 1:
@@ -175,7 +178,7 @@ class Replica:
         total = sum(selection.rows for selection in selections)
         if not total:
             return []
-        lexical = WordScores(selections, Counter(question_terms(text)), self.options)
+        lexical = WordScores(selections, {**(also or {}), **Counter(question_terms(text))}, self.options)
         share = dense_share(text, self.options.dense_weight) if dense_weight is None else dense_weight
         depth = max(self.options.candidates, 2 * limit)
         while True:

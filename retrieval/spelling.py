@@ -24,15 +24,25 @@ _LONG = 7  # letters from which on a letter too many or too few need not be a do
 _ALIKE = frozenset("scz")
 
 
-def misspelt(question: str, passages: Iterable[str], common: Callable[[str], bool]) -> dict[str, str]:
-    """The misspelt words of the question, each with the word of the passages that is meant. `common` tells whether a
-    word in small letters is an ordinary one of the language."""
+def misspelt(
+    question: str, passages: Iterable[str], common: Callable[[str], bool], known: Iterable[str] = ()
+) -> dict[str, str]:
+    """The misspelt words of the question, each with the word that is meant: one of the passages, else one of the
+    `known`. `common` tells whether a word in small letters is an ordinary one of the language."""
     words = dict.fromkeys(match[0] for match in _words(question))
     text = "\n".join(passages) if words else ""
-    unknown = [word for word in words if not any(map(common, _forms(word))) and not holds(text, word)]
-    meant = Counter(map(str.lower, _NO_NAME.findall(text))) if unknown else Counter()
-    near = {word: [other for other in meant if _one_slip(word, other)] for word in unknown}
-    return {word: min(others, key=lambda other: (-meant[other], other)) for word, others in near.items() if others}
+    sources = text, "\n".join(known) if words else ""
+    unknown = [
+        word for word in words if not any(map(common, _forms(word))) and not any(holds(s, word) for s in sources)
+    ]
+    right: dict[str, str] = {}
+    for source in reversed(sources) if unknown else ():
+        meant = Counter(map(str.lower, _NO_NAME.findall(source)))
+        near = {word: [other for other in meant if _one_slip(word, other)] for word in unknown}
+        right |= {
+            word: min(others, key=lambda other: (-meant[other], other)) for word, others in near.items() if others
+        }
+    return right
 
 
 def corrected(question: str, right: Mapping[str, str]) -> str:

@@ -123,7 +123,7 @@ def _word_terms(word: str) -> tuple[str, ...]:
     parts = [part for part in _PARTS.split(strip_marks(word)) if part]
     if len(parts) == 2 and parts[1] in ("s", "t", "d", "m", "re", "ve", "ll") and "'" in word:
         parts = parts[:1]  # a contraction or a possessive says nothing
-    terms = [_stem(part) for part in parts if part not in STOP_WORDS]
+    terms = [stem(part) for part in parts if part not in STOP_WORDS]
     has_digit = any(character.isdigit() for character in word)
     if len(parts) > 1 and (has_digit or len(parts[0]) == 1):
         terms.append("".join(parts) if not has_digit else _LETTER_MEETS_DIGIT.sub("", "-".join(parts)))
@@ -131,11 +131,11 @@ def _word_terms(word: str) -> tuple[str, ...]:
         # "12kg" is also found as "12 kg", "q3" stays whole
         pieces = _LETTER_DIGIT.findall(parts[0])
         if len(pieces) == 2 and all(len(piece) > 1 for piece in pieces):
-            terms.extend(_stem(piece) for piece in pieces)
+            terms.extend(stem(piece) for piece in pieces)
     return tuple(terms)
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
     return str(_STEMMER.stemWord(word)) if _LATIN.fullmatch(word) and len(word) > 2 else word
 
 

@@ -201,8 +201,9 @@ class _Work:
         What else is only for the record is looked up here too: a model is reading meanwhile."""
         if self._assessment is None:
             with self._clock.stage("evidence"):
-                words, also = wording.read(asked.question, asked.found)
-                self._assessment = self._tools.scorer.assess(words, asked.passages)
+                self._assessment, also = wording.read(
+                    lambda words: self._tools.scorer.assess(words, asked.passages), asked.question, asked.found
+                )
             if also:
                 self._evidence["also"] = self._detail["also"] = also
             self._note_collections(asked.partitions)

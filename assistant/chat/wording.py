@@ -1,19 +1,23 @@
-"""Searches and reads a question in the words of what it finds: 年假 as 年休假, hollidays as holidays.
+"""Searches and reads a question in the words of what it finds: 年假 as 年休假, hollidays as holidays, and 打印机
+as printer.
 
 Only passages the person may read, as they may see them, say what a short form or a misspelling stands for. A word that
 stands anywhere in what the person may read is no misspelling. What is read follows from the passages on record alone,
-so that a replay reads the same. Knows searching; the words are those of `retrieval.wording` and `retrieval.spelling`.
+so that a replay reads the same. Knows searching; the words are those of `retrieval.wording`, `retrieval.spelling` and
+`retrieval.synonyms`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from assistant import engines
 from assistant.documents.search import FoundPassage, SearchReport
+from inference.engines.base import Assessment
+from retrieval import synonyms
 from retrieval.spelling import corrected, holds, misspelt
 from retrieval.wording import short_forms
 
@@ -32,10 +36,17 @@ def in_full_words(question: str, found: Sequence[FoundPassage]) -> str:
     return _in_full(question, found)[0]
 
 
-def read(question: str, found: Sequence[FoundPassage]) -> tuple[str, list[spelling.Place]]:
-    """`in_full_words`, and where the words stand that took the place of the question's own, to be told to who asked."""
-    words, instead = _in_full(question, found)
-    return words, spelling.places(instead, [(item.chunk, item.passage) for item in found])
+def read(
+    assess: Callable[[str], Assessment], question: str, found: Sequence[FoundPassage]
+) -> tuple[Assessment, list[spelling.Place]]:
+    """What the passages say to the question, and where the words stand that took the place of the question's own, to be
+    told to who asked. With other words for what no passage holds it is read once more: the surer answer counts."""
+    words, told = _in_full(question, found)
+    best = assess(words)
+    others, instead = synonyms.packaged().instead(words, map(_text, found))
+    if instead and (other := assess(others)).answerable > best.answerable:
+        best, told = other, [*told, *instead]
+    return best, spelling.places(told, [(item.chunk, item.passage) for item in found])
 
 
 def _in_full(question: str, found: Sequence[FoundPassage]) -> tuple[str, list[str]]:
@@ -44,7 +55,7 @@ def _in_full(question: str, found: Sequence[FoundPassage]) -> tuple[str, list[st
     forms = short_forms(question, texts)
     for short, full in forms.items():
         question = question.replace(short, full)
-    right = misspelt(question, texts, _common)
+    right = _misspelt(question, texts)
     return corrected(question, right), list(dict.fromkeys([*forms.values(), *right.values()]))
 
 
@@ -54,7 +65,7 @@ def _with_holders(
     """The report, its last passages replaced by those that hold words of the text which only looked misspelt: each
     such word is searched for by itself. With its passage on record it stays as it is."""
     held: dict[int, FoundPassage] = {}
-    for word in misspelt(text, map(_text, report.passages), _common):
+    for word in _misspelt(text, map(_text, report.passages)):
         found = search(text=word, **how).passages
         held |= {item.chunk.pk: item for item in [each for each in found if holds(_text(each), word)][:1]}
     if not held:
@@ -62,6 +73,10 @@ def _with_holders(
     kept = report.passages[: max(0, len(report.passages) - len(held))]
     last = report.passages[-1].score
     return replace(report, passages=[*kept, *(replace(item, score=min(item.score, last)) for item in held.values())])
+
+
+def _misspelt(question: str, texts: Iterable[str]) -> dict[str, str]:
+    return misspelt(question, texts, _common, synonyms.packaged().entries)
 
 
 def _text(item: FoundPassage) -> str:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection as Container
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from assistant import engines
 from assistant.accounts.models import User
 from assistant.guardrails import injection
-from retrieval import reranking
+from retrieval import reranking, synonyms
 from retrieval.chunking import passage_text
 from retrieval.cross_encoding import PairScorer
 from retrieval.embedding import Embedder
@@ -107,7 +107,8 @@ class Searcher:
         # the order of one result is chosen among as many candidates as that of twenty
         needed = limit if self._reranker is None else max(limit, RERANK_DEPTH)
         ask = max(needed + SPARE, RERANK_DEPTH)
-        query = _Query(user, personal.searchable(text, rules), vector, partitions, rules)
+        words = personal.searchable(text, rules)
+        query = _Query(user, words, synonyms.packaged().terms(words), vector, partitions, rules)
         passages, refused = self._load(query, needed, ask, per_document, clock)
         if self._reranker is not None:
             passages = _reranked(self._reranker, text, passages)
@@ -159,7 +160,12 @@ class Searcher:
         than `needed` are left; a suspicious passage goes down, so a few more than that are looked at."""
         while True:
             hits = self._replica.index.search(
-                query.text, query.vector, partitions=query.partitions, limit=ask, per_document=per_document
+                query.text,
+                query.vector,
+                partitions=query.partitions,
+                limit=ask,
+                per_document=per_document,
+                also=query.also,
             )
             clock.lap("search")
             found, refused = self._rows(query, hits)
@@ -180,6 +186,7 @@ class Searcher:
                     partitions=query.partitions,
                     limit=sharing.OTHERS_DEPTH,
                     per_document=per_document,
+                    also=query.also,
                 )
                 known = {item.chunk.pk for item in found}
                 new = [hit.chunk_id for hit in hits if hit.chunk_id not in known]
@@ -214,10 +221,12 @@ class Searcher:
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """Who asks what, of which partitions, and how personal data is shown to them."""
+    """Who asks what, in which other words (`retrieval.synonyms`), of which partitions, and how personal data is shown
+    to them."""
 
     user: User
     text: str
+    also: Mapping[str, float]
     vector: NDArray[np.float32]
     partitions: Container[int]
     rules: personal.Rules

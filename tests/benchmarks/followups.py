@@ -26,6 +26,7 @@ from retrieval.evaluation import ndcg_at_k
 from retrieval.parsing import parse_file
 from retrieval.retriever import Replica
 from retrieval.schema import IndexRecord
+from retrieval.synonyms import packaged
 from retrieval.text import normalize
 
 ROWS = Path(__file__).with_suffix(".jsonl")
@@ -61,7 +62,8 @@ class Library:
 
     def search(self, text: str) -> list[str]:
         vector = self.embedder.embed([text])[0]
-        hits = self.replica.search(text, vector, partitions=[0], limit=reranking.DEPTH, per_document=3)
+        also = packaged().terms(text)
+        hits = self.replica.search(text, vector, partitions=[0], limit=reranking.DEPTH, per_document=3, also=also)
         places = reranking.order(text, [hit.score for hit in hits], [self.passages[hit.chunk_id] for hit in hits])
         return [str(hits[place].chunk_id) for place in places]
 

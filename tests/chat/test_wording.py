@@ -89,10 +89,10 @@ def _read(search, question, how):
 
 
 def test_spelling_is_never_learnt_from_unreadable_documents(company, people):
-    before = wording.in_full_words("what about salaary bands", passages(people.outsider, "what about salaary bands"))
-    assert before == "what about salaary bands"
-    mine = wording.in_full_words("what about salaary bands", passages(people.employee, "what about salaary bands"))
-    assert mine == "what about salary bands"
+    question = "the rannge of salaries in each band"
+    assert wording.in_full_words(question, passages(people.outsider, question)) == question
+    mine = wording.in_full_words(question, passages(people.employee, question))
+    assert mine == "the range of salaries in each band"
 
 
 def passages(person, text):
@@ -135,3 +135,39 @@ def also(person, answer):
 
 def closed(answer):
     return AuditEvent.objects.filter(target_id=str(answer.pk)).order_by("seq").last().detail
+
+
+def test_other_words_for_the_same_are_searched_read_and_told(transactional_db, people):
+    where = collection("rules", "everyone")
+    write_document(
+        where, "Printing", ["Printing\n\nAll printers hold the job until the badge is shown at the machine."]
+    )
+    write_document(where, "Claims", ["Claims\n\nTravel is claimed in the portal within three months of the journey."])
+    answer = asked(people.outsider, "打印机")
+    assert answer.outcome == Outcome.ANSWERED
+    assert answer.text.startswith("All printers hold the job")
+    assert also(people.outsider, answer) == ("printer",)
+    assert replay.replay(answer.pk).verdict == "same"
+
+
+def test_a_misspelt_word_that_no_document_holds_is_known_by_its_other_words(transactional_db, people):
+    where = collection("rules", "everyone")
+    write_document(where, "Leave", ["Full-time employees have 30 working days of paid holiday in a year."])
+    answer = asked(people.outsider, "How many days of vaction do I have in a year?")
+    assert answer.outcome == Outcome.ANSWERED
+    assert "30 working days" in answer.text
+    assert also(people.outsider, answer) == ("holiday",)
+
+
+def test_other_words_in_unreadable_documents_change_nothing(transactional_db, people):
+    where, hidden = collection("rules", "everyone"), collection("hidden", people.employee)
+    write_document(where, "Claims", ["Claims\n\nTravel is claimed in the portal within three months of the journey."])
+    before = asked(people.outsider, "打印机")
+    write_document(hidden, "Printing", ["Printing\n\nAll printers hold the job until the badge is shown."])
+    after = asked(people.outsider, "打印机")
+    assert (before.outcome, before.text, also(people.outsider, before)) == (Outcome.NOT_FOUND, "", ())
+    assert (after.outcome, after.text, also(people.outsider, after)) == (before.outcome, before.text, ())
+    seen = [
+        {key: value for key, value in closed(row)["retrieved"][0].items() if key != "chunk"} for row in (before, after)
+    ]
+    assert seen[0] == seen[1]

@@ -13,8 +13,8 @@ PASSAGES = [
 COMMON = frozenset({"which", "where", "parts", "contact", "there", "about", "quarrel"})
 
 
-def written(question, passages, common):
-    return corrected(question, misspelt(question, passages, common))
+def written(question, passages, common, known=()):
+    return corrected(question, misspelt(question, passages, common, known))
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,12 @@ def test_of_words_equally_near_the_commonest_is_taken_whatever_their_order():
     texts = ["commitee comittee", "comittee commitee"]
     assert written("committee", texts, COMMON.__contains__) == "comittee"
     assert written("committee", texts[::-1], COMMON.__contains__) == "comittee"
+
+
+def test_words_that_are_known_besides_are_meant_where_no_passage_holds_what_is():
+    known = ["vacation", "paid holiday", "telework"]
+    assert written("how much vaction", PASSAGES, COMMON.__contains__) == "how much vaction"
+    assert written("how much vaction", PASSAGES, COMMON.__contains__, known) == "how much vacation"
+    assert written("hollidays", PASSAGES, COMMON.__contains__, ["hollidday"]) == "holidays"
+    assert written("hoilday", PASSAGES, COMMON.__contains__, known) == "holiday"
+    assert written("may I telework", ["Twelve may telewrok."], COMMON.__contains__, known) == "may I telework"
