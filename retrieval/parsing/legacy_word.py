@@ -1,7 +1,8 @@
 """Word 97 to 2003 documents (DOC): the text of the piece table, as paragraphs, list-like lines and table rows.
 
 Follows [MS-DOC]: the FIB (2.5), the Clx in the table stream (2.8.35, 2.9.38), 8-bit pieces in code page 1252 and
-16-bit ones in UTF-16. Formatting is not read, so headings are told by their look alone; fields keep their result.
+16-bit ones in UTF-16. Of formatting only that is read which makes text unseen (`legacy_word_marks`): tracked deletions
+and hidden text are reported, not indexed. Headings are told by their look alone; fields keep their result.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import olefile
 
 from retrieval.errors import CorruptDocument, EncryptedDocument, UnsupportedFormat
 from retrieval.parsing.base import Context, Source
+from retrieval.parsing.legacy_word_marks import Marks, piece_reason
 from retrieval.parsing.pages import PageWriter
 from retrieval.parsing.tables import row_lines
 from retrieval.schema import ParsedDocument
@@ -21,6 +23,8 @@ from retrieval.schema import ParsedDocument
 _MAGIC = 0xA5EC
 _ENCRYPTED, _WHICH_TABLE = 0x0100, 0x0200
 _FIELD = re.compile("\x13[^\x13\x14\x15]*\x14([^\x13\x15]*)\x15|\x13[^\x13\x14\x15]*\x15")
+_GONE = "\ufffe"  # in the place of a character that nobody sees, while positions still count
+_STRUCTURE = re.compile("[^\x07\x13\x14\x15]")  # all but the marks that cells and fields hang on
 _HINT = "Open the document in its own program, save it as DOCX and upload that copy."
 
 
@@ -29,18 +33,20 @@ def parse(source: Source, context: Context) -> ParsedDocument:
     try:
         ole = olefile.OleFileIO(io.BytesIO(source.data))
         with ole:
-            text = _text(ole)
+            text, unseen = _text(ole)
             title = _title(ole)
     except (OSError, ValueError, IndexError, KeyError, struct.error) as exc:
         raise CorruptDocument(f"not a readable Word document: {exc}"[:300]) from exc
     paged = "\x0c" in text.strip("\x0c\r ")
     writer = PageWriter(context.limits, flow=not paged)
+    for words, reason in unseen:
+        writer.hide(words, reason)
     _write(writer, text)
     return writer.document(source.media_type, title)
 
 
-def _text(ole: olefile.OleFileIO) -> str:
-    """Characters in logical order, fields replaced by their results."""
+def _text(ole: olefile.OleFileIO) -> tuple[str, list[tuple[str, str]]]:
+    """Characters in logical order, fields replaced by their results; and what nobody sees, with the reason."""
     main = ole.openstream("WordDocument").read()
     magic, version = struct.unpack_from("<HH", main, 0)
     if magic != _MAGIC or version < 0x00C1:
@@ -55,7 +61,10 @@ def _text(ole: olefile.OleFileIO) -> str:
     counts = struct.unpack_from("<8i", main, longs_at + 2 + 3 * 4)
     pairs_at = longs_at + 2 + longs * 4 + 2
     start, size = struct.unpack_from("<II", main, pairs_at + 33 * 8)
-    pieces = _pieces(table[start : start + size], main)
+    chpx_at, chpx_size = struct.unpack_from("<II", main, pairs_at + 12 * 8)
+    marks = Marks.read(main, table[chpx_at : chpx_at + chpx_size])
+    unseen: list[tuple[str, str]] = []
+    pieces = _pieces(table[start : start + size], main, marks, unseen)
     # Main text, footnotes, then (headers and macros skipped) comments skipped, endnotes, text boxes.
     lengths = [max(0, count) for count in counts]
     parts: list[str] = []
@@ -64,19 +73,23 @@ def _text(ole: olefile.OleFileIO) -> str:
         if index in (0, 1, 5, 6):
             parts.append(pieces[position : position + length])
         position += length
-    text = "\r".join(part for part in parts if part)
+    text = "\r".join(part for part in parts if part).replace(_GONE, "")
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     for _ in range(20):
         text, replaced = _FIELD.subn(lambda match: match[1] or "", text)
         if not replaced:
             break
-    return text
+    return text, unseen
 
 
-def _pieces(clx: bytes, main: bytes) -> str:
-    """The document's characters put together from the piece table."""
+def _pieces(clx: bytes, main: bytes, marks: Marks, unseen: list[tuple[str, str]]) -> str:
+    """The document's characters, UTF-16 units each, put together from the piece table; unseen ones as `_GONE`."""
     offset = 0
+    changes: list[bytes] = []  # what a fast save says of whole pieces
     while offset < len(clx) and clx[offset] == 1:
-        offset += 3 + struct.unpack_from("<H", clx, offset + 1)[0]
+        length = struct.unpack_from("<H", clx, offset + 1)[0]
+        changes.append(clx[offset + 3 : offset + 3 + length])
+        offset += 3 + length
     if offset >= len(clx) or clx[offset] != 2:
         raise CorruptDocument("the document has no piece table")
     size = struct.unpack_from("<I", clx, offset + 1)[0]
@@ -86,14 +99,25 @@ def _pieces(clx: bytes, main: bytes) -> str:
     out: list[str] = []
     for index in range(count):
         length = positions[index + 1] - positions[index]
-        place = struct.unpack_from("<I", plc, (count + 1) * 4 + index * 8 + 2)[0]
+        place, change = struct.unpack_from("<IH", plc, (count + 1) * 4 + index * 8 + 2)
         if not 0 <= length <= len(main):
             raise CorruptDocument("a piece is longer than the document")
         if place & 0x40000000:
-            begin = (place & 0x3FFFFFFF) // 2
-            out.append(main[begin : begin + length].decode("cp1252", "replace"))
+            width, begin = 1, (place & 0x3FFFFFFF) // 2
+            units = main[begin : begin + length].decode("cp1252", "replace")
         else:
-            out.append(main[place : place + length * 2].decode("utf-16-le", "replace"))
+            width, begin = 2, place
+            raw = main[begin : begin + length * 2]
+            units = "".join(map(chr, struct.unpack(f"<{len(raw) // 2}H", raw[: len(raw) // 2 * 2])))
+        whole = piece_reason(change, changes)
+        stretches = [(0, len(units), whole)] if whole else marks.within(begin, width, len(units))
+        at = 0
+        for low, high, reason in stretches:
+            out += units[at:low], _STRUCTURE.sub(_GONE, units[low:high])
+            words = units[low:high].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+            unseen.append((words, reason))
+            at = high
+        out.append(units[at:])
     return "".join(out)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+from collections.abc import Sequence
 from email.message import EmailMessage
 from functools import lru_cache
 
@@ -154,19 +155,42 @@ def picture() -> bytes:
     return buffer.getvalue()
 
 
-def old_word(text: str = f"Budget\r{SENTENCE}\rItem\x07Sum\x07\x07") -> bytes:
-    """A Word 97 file of one 16-bit piece."""
+def old_word(
+    text: str = f"Budget\r{SENTENCE}\rItem\x07Sum\x07\x07",
+    *,
+    looks: Sequence[tuple[int, bytes]] = (),
+    change: int = 0,
+    changes: bytes = b"",
+) -> bytes:
+    """A Word 97 file of one 16-bit piece: text, the looks of its stretches (units, Sprms), and of the whole piece
+    its Prm and the list of Sprms that it may name."""
     body = text.encode("utf-16-le")
+    units = len(body) // 2
     fib = bytearray(2048)
     struct.pack_into("<HH", fib, 0, 0xA5EC, 0x00C1)
     struct.pack_into("<H", fib, 10, 0x0200)
     struct.pack_into("<H", fib, 32, 14)
     struct.pack_into("<H", fib, 62, 22)
-    struct.pack_into("<I", fib, 64 + 12, len(text))
+    struct.pack_into("<I", fib, 64 + 12, units)
     struct.pack_into("<H", fib, 152, 93)
-    clx = b"\x02" + struct.pack("<I", 16) + struct.pack("<II", 0, len(text)) + struct.pack("<HIH", 0, 2048, 0)
+    clx = (b"\x01" + struct.pack("<H", len(changes)) + changes) if changes else b""
+    clx += b"\x02" + struct.pack("<I", 16) + struct.pack("<II", 0, units) + struct.pack("<HIH", 0, 2048, change)
     struct.pack_into("<II", fib, 154 + 33 * 8, 0, len(clx))
-    return compound({"WordDocument": bytes(fib) + body, "1Table": clx})
+    table = clx
+    if looks:  # one page of character properties at byte 1536, and the table that names it
+        page, at, where = memoryview(fib)[1536:2048], 511, 2048
+        for index, (length, sprms) in enumerate(looks):
+            struct.pack_into("<I", page, index * 4, where)
+            where += length * 2
+            if sprms:
+                at = (at - len(sprms) - 1) // 2 * 2
+                page[at : at + 1 + len(sprms)] = bytes([len(sprms)]) + sprms
+                page[(len(looks) + 1) * 4 + index] = at // 2
+        struct.pack_into("<I", page, len(looks) * 4, where)
+        page[511] = len(looks)
+        struct.pack_into("<II", fib, 154 + 12 * 8, len(table), 12)
+        table += struct.pack("<III", 2048, where, 3)
+    return compound({"WordDocument": bytes(fib) + body, "1Table": table})
 
 
 def old_powerpoint() -> bytes:

@@ -7,13 +7,15 @@ import zipfile
 
 import docx
 import pptx
+import pytest
 from docx.enum.style import WD_STYLE_TYPE
 from docx.oxml import OxmlElement, parse_xml
 from docx.oxml.ns import qn
 
+from retrieval.errors import EmptyDocument
 from retrieval.schema import ParsedDocument
 from tests.retrieval.parsing.helpers import parse
-from tests.retrieval.parsing.samples import opendocument, packed
+from tests.retrieval.parsing.samples import old_word, opendocument, packed
 
 _W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 
@@ -201,3 +203,37 @@ def test_cells_and_groups_of_rows_that_a_page_hides_are_reported():
         ("secret row 1 2 secret head", "hidden by its style"),
         ("secret cell secret too", "hidden element"),
     }
+
+
+_DELETED, _HIDDEN, _HIDDEN_NOT = b"\x00\x08\x01", b"\x3c\x08\x01", b"\x3c\x08\x00"
+_TABLE_DEFINITION = b"\x08\xd6\x03\x00ab"  # an operand that says its size in two bytes
+
+
+def test_old_word_text_that_is_hidden_or_was_deleted_under_tracking_is_reported():
+    parts = [
+        ("The price \U0001f4b6 is ", b""),
+        ("ten", _TABLE_DEFINITION + _DELETED),
+        (" twelve euros.", b"\x35\x08\x01"),  # bold
+        (" Do not tell.", _HIDDEN),
+        (" Ask us.\rSecond", _HIDDEN + _HIDDEN_NOT),
+        ("\r", _DELETED),
+        (" line", b""),
+    ]
+    words = "".join(words for words, _look in parts)
+    looks = [(len(words.encode("utf-16-le")) // 2, look) for words, look in parts]
+    found = parse(old_word(words, looks=looks), "a.doc")
+    assert text(found).split("\n") == ["The price \U0001f4b6 is twelve euros. Ask us.", "Second line"]
+    assert reported(found) == {("ten", "deleted text"), ("Do not tell.", "hidden text")}
+
+
+def test_old_word_keeps_cells_and_fields_whole_around_hidden_words():
+    words = "Item\x07Sum\x07\x07Travel\x07\x13 XE secret \x1440\x15\x07\x07"
+    at = words.index("\x13")
+    looks = [(at, b""), (len("\x13 XE secret \x14"), _HIDDEN), (len(words), b"")]
+    assert "Item: Travel; Sum: 40" in text(parse(old_word(words, looks=looks), "a.doc"))
+
+
+@pytest.mark.parametrize(("change", "changes"), [(0x41 << 1 | 1 << 8, b""), (0 << 1 | 1, _DELETED)])
+def test_a_piece_that_a_fast_save_marked_as_deleted_is_empty(change, changes):
+    with pytest.raises(EmptyDocument, match="cannot see"):
+        parse(old_word("All of this was deleted.", change=change, changes=changes), "a.doc")
