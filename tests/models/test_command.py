@@ -112,6 +112,20 @@ def test_pull_installs_exactly_what_the_hub_has(store, qwen2_folder):
     assert changes() == ["pulled"]
 
 
+def test_long_work_tells_how_far_it_is(store, qwen2_folder):
+    """Stages as they go by, with how much of each is done."""
+    for arguments, stages in (
+        (("import", str(qwen2_folder), "--name", "second", "--licence", "MIT"), ("copying", "checking")),
+        (("verify", "second"), ("verifying",)),
+        (("benchmark", "second", "--users", "2", "--tokens", "4"), ("loading", "timing")),
+    ):
+        told = StringIO()
+        call_command("models", *arguments, stdout=StringIO(), stderr=told)
+        for stage in stages:
+            assert f"{stage}: " in told.getvalue()
+    assert told.getvalue().rstrip().endswith("timing: 2 of 2")
+
+
 def test_pull_can_write_a_bundle_for_a_machine_without_a_network(store, qwen2_folder, tmp_path):
     bundle = tmp_path / "bundle"
     with running_hub(qwen2_folder) as hub:

@@ -199,8 +199,11 @@ class Command(BaseCommand):
         self.stdout.write(f"{row.name} answers as soon as the workers have loaded it.")
 
     def _told(self, path: str, done: int, total: int) -> None:
+        """Of a file that is fetched; at its end and at every sixteenth piece of a mebibyte."""
         if done == total:
             self.stderr.write(f"{path}: {total} bytes")
+        elif total > 0 and done % 2**24 < 2**20:
+            self.stderr.write(f"{path}: {done / 2**20:.0f} of {total / 2**20:.0f} MiB", ending="\r")
 
     def _activate(self, options: dict[str, Any]) -> None:
         name, recipe = options["name"], options["quantization"]
@@ -305,6 +308,7 @@ class Command(BaseCommand):
                 options["text"],
                 asked.questions(options["questions"]) if options["questions"] else (),
             ),
+            told=self._step,
         )
         for key, value in body.items():
             self.stdout.write(f"{key:<16} {value}")
