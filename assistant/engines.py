@@ -81,6 +81,8 @@ class _Switch:
         self._row = -1
         self._look_again = 0.0
         self._busy = False
+        self._retiring: list[Engine] = []  # exchanged, and not closed yet
+        self.forgotten = 0  # counts the times that kept prompts had to go
 
     def engine(self) -> Engine:
         """The active engine. A newer choice is noticed at most LOOK_SECONDS late and loaded in the background."""
@@ -111,14 +113,18 @@ class _Switch:
 
     def forget_prompts(self) -> None:
         # without the lock, which is held while a first model is loaded: such a one keeps nothing yet
-        if forget := getattr(self._engine, "forget", None):
-            forget()
+        self.forgotten += 1
+        for engine in (self._engine, *self._retiring):
+            if forget := getattr(engine, "forget", None):
+                forget()
 
     def _exchange(self, choice: _Choice) -> None:
         try:
             new = _open(choice)
             with self._lock:
-                old, self._engine, self._row = self._engine, new, choice.row
+                if old := self._engine:
+                    self._retiring.append(old)
+                self._engine, self._row = new, choice.row
             logger.info("engine %s answers now (%s)", new.name, new.model)
         finally:
             self._busy = False
@@ -127,6 +133,7 @@ class _Switch:
             # whoever took the old engine from here has its answer by then
             time.sleep(RETIRE_SECONDS)
             old.close()
+            self._retiring.remove(old)
 
 
 LOOK_SECONDS = 3.0
@@ -245,8 +252,14 @@ def look() -> None:
 
 
 def forget_prompts() -> None:
-    """Have the engine, if one is loaded, let go of prompts it kept: something that stood in them was erased."""
+    """Have the engine, if one is loaded, and those it took the place of, let go of prompts they kept: something that
+    stood in them was erased."""
     _switch.forget_prompts()
+
+
+def forgotten() -> int:
+    """How often that was so: what was read from the index before the last time must be kept by no engine."""
+    return _switch.forgotten
 
 
 def digest_of(engine: Engine) -> str:

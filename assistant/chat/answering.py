@@ -114,6 +114,7 @@ class _Work:
         self._live = live
         self._clock = clock
         self._boundary = boundary  # of the record, in a replay, which shares no work with living answers
+        self._forgotten = engines.forgotten()  # before anything was searched
         self._reach = ""  # names the person and what was searched: who may know of each other's prompts
         self._detail: dict[str, Any] = {"code": version.code(), "prompt": prompting.VERSION}
         self._evidence: dict[str, Any] = {}
@@ -262,7 +263,7 @@ class _Work:
             evidence=material.evidence,
             options=self._options(engine),
             caller=str(self._user.pk),
-            cache_key=self._reach,
+            cache_key=self._reach if engines.forgotten() == self._forgotten else "",
         )
         return Ahead(engine, request, cancelled=self._ticket.stop)
 

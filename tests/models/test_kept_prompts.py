@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +17,7 @@ from inference import loading
 from inference.engines.batching import BatchingEngine
 from inference.engines.running import BatchOptions
 from tests.chat.conftest import company  # noqa: F401 - a fixture
+from tests.chat.engines import ScriptedModel
 from tests.chat.library import asked
 from tests.chat.test_answering import with_engine
 from tests.inference.models.conftest import qwen2_folder, with_room  # noqa: F401 - a fixture
@@ -83,3 +87,47 @@ def test_erasing_a_document_lets_kept_prompts_go(company, people, monkeypatch): 
     copy.catch_up()
     copy.purge()
     assert told
+
+
+def test_an_engine_that_another_took_the_place_of_forgets_too(monkeypatch):
+    told, retired = [], threading.Event()
+    monkeypatch.setattr(engines, "time", SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: retired.wait(60)))
+    old, new = (
+        SimpleNamespace(name=name, model=name, forget=lambda name=name: told.append(name), close=lambda: None)
+        for name in ("old", "new")
+    )
+    switch = engines._Switch()
+    switch._engine = old
+    monkeypatch.setattr(engines, "_open", lambda choice: new)
+    monkeypatch.setattr(engines, "_switch", switch)
+    thread = threading.Thread(target=switch._exchange, args=(engines._Choice(1, "transformers", "new", "", ""),))
+    thread.start()
+    for _ in range(600):
+        if switch._engine is new:
+            break
+        retired.wait(0.1)
+    engines.forget_prompts()
+    assert sorted(told) == ["new", "old"]
+    retired.set()
+    thread.join(60)
+    engines.forget_prompts()
+    assert sorted(told) == ["new", "new", "old"]
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_what_was_searched_before_an_erasure_is_kept_by_no_engine_after_it(company, people, erased):  # noqa: F811
+    model = ScriptedModel(["28 euros [1]."])
+    tools = with_engine(model)
+
+    class Searching:
+        """Something is erased, and engines forget, after the passages were read and before the model is asked."""
+
+        def search(self, **options):
+            report = tools.searcher.search(**options)
+            if erased:
+                engines.forget_prompts()
+            return report
+
+    asked(people.employee, QUESTIONS[0], tools=replace(tools, searcher=Searching()), collections=["handbook"])
+    (request,) = model.requests
+    assert bool(request.cache_key) is not erased
