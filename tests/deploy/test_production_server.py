@@ -24,9 +24,8 @@ WEB = yaml.safe_load((DEPLOY / "compose.yml").read_text())["services"]["web"]
 @pytest.fixture(scope="module")
 def port(django_db_setup, tmp_path_factory):
     """Where it listens. Its secrets are generated, its database is the tests' own, and there is no Redis."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = probe.getsockname()[1]
+    listening = socket.create_server(("127.0.0.1", 0))  # handed over, so that nobody else takes the port meanwhile
+    number = listening.getsockname()[1]
     example = dict(re.findall(r"^([A-Z_]+)=(.*)$", (DEPLOY / "assistant.env.example").read_text(), re.MULTILINE))
     database = connection.settings_dict["NAME"]
     if connection.vendor == "sqlite":
@@ -39,12 +38,13 @@ def port(django_db_setup, tmp_path_factory):
         "PROXY_ADDRESSES": WEB["environment"]["PROXY_ADDRESSES"],
         "ASSISTANT_DATA_DIR": str(tmp_path_factory.mktemp("data")),
         "DATABASE_URL": url,
-        "BIND": f"127.0.0.1:{number}",
+        "BIND": f"fd://{listening.fileno()}",
         "WEB_PROCESSES": "1",
     }
     command = [*(sys.executable, "-m", "gunicorn"), "assistant.asgi:application"]
     command += ["--config", "assistant/runtime/gunicorn.py"]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment)
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listening.fileno()])
+    listening.close()
     try:
         until = time.monotonic() + 120
         while _health_check(number) != 0:
@@ -60,7 +60,7 @@ def port(django_db_setup, tmp_path_factory):
 def _health_check(port: int) -> int:
     command = [word.replace(":8000/", f":{port}/") for word in WEB["healthcheck"]["test"][1:]]
     assert command[0] == "python"
-    return subprocess.run([sys.executable, *command[1:]], stderr=subprocess.DEVNULL, timeout=60).returncode
+    return subprocess.run([sys.executable, *command[1:]], stderr=subprocess.DEVNULL, timeout=120).returncode
 
 
 def _status(port: int, path: str, **headers: str) -> int:
