@@ -31,6 +31,8 @@ _BAD_TITLE = re.compile(
     r"|.*\.(?:docx?|pdf|tex|indd|odt|dvi|qxd))$",
     re.IGNORECASE,
 )
+_LAYERED_FORM = re.compile(rb"/OC[\s/<]*\d+\s+\d+\s+R")  # in a stream's dictionary, which is never packed
+_UNSEEN, _PASSWORD = 0x02 | 0x20, 1 << 13  # flags of an annotation (hidden, no view) and of a field
 _FEW_CHARACTERS, _SOME_CHARACTERS = 30, 400
 _OCR_LONG_SIDE = 2000.0
 _OCR_SCALE = 300 / 72
@@ -45,7 +47,7 @@ def parse(source: Source, context: Context) -> ParsedDocument:
         if total > context.limits.pages:
             raise LimitExceeded(f"the PDF has {total} pages", what="pages")
         document.init_forms()
-        reader = _Reader(document, writer, context)
+        reader = _Reader(document, writer, context, layers=_LAYERED_FORM.search(source.data) is not None)
         pages: list[PageDraft] = []
         for index in range(total):
             pages.append(reader.page(index))
@@ -76,8 +78,9 @@ def open_pdf(data: bytes) -> pdfium.PdfDocument:
 class _Reader:
     """Reads one page after the other; counts the pages that went through OCR."""
 
-    def __init__(self, document: pdfium.PdfDocument, writer: PageWriter, context: Context) -> None:
+    def __init__(self, document: pdfium.PdfDocument, writer: PageWriter, context: Context, *, layers: bool) -> None:
         self._document = document
+        self._layers = layers
         self._writer = writer
         self._context = context
         self._ocr_pages = 0
@@ -100,7 +103,7 @@ class _Reader:
         glyphs = read_glyphs(page, textpage, view)
         runs = list({id(g.run): g.run for g in glyphs if g.run.order >= 0}.values())
         scene = scenery(page, view)
-        hidden = hidden_runs(page, view, runs, scene) if runs else {}
+        hidden = hidden_runs(page, view, runs, scene, layers=self._layers) if runs else {}
         self._report(index, runs, hidden)
         kept = [glyph for glyph in glyphs if glyph.run.order not in hidden]
         pieces, slanted = to_pieces(kept, view)
@@ -115,7 +118,7 @@ class _Reader:
         if not result.ocr:
             result.units = layout.arrange(pieces)
             name_cells(result.units)
-        result.extra = [*slanted, *_form_values(self._document, page)]
+        result.extra = [*slanted, *_form_values(self._document, page, self._writer, index + 1)]
         return result
 
     def _report(self, index: int, runs: list[Run], hidden: dict[int, str]) -> None:
@@ -293,8 +296,9 @@ def _title(document: pdfium.PdfDocument, pages: list[PageDraft], body: float) ->
     return largest.text if good else None
 
 
-def _form_values(document: pdfium.PdfDocument, page: pdfium.PdfPage) -> list[str]:
-    """What is filled into the form fields of a page, as "field: value"."""
+def _form_values(document: pdfium.PdfDocument, page: pdfium.PdfPage, writer: PageWriter, number: int) -> list[str]:
+    """What is filled into the form fields of a page, as "field: value". Fields that nobody sees are reported; what was
+    typed as a password is neither read nor reported."""
     form = document.formenv
     if form is None:
         return []
@@ -308,6 +312,11 @@ def _form_values(document: pdfium.PdfDocument, page: pdfium.PdfPage) -> list[str
                 continue
             value = _wide_string(c.FPDFAnnot_GetFormFieldValue, form.raw, annotation)
             kind = c.FPDFAnnot_GetFormFieldType(form.raw, annotation)
+            if c.FPDFAnnot_GetFormFieldFlags(form.raw, annotation) & _PASSWORD and kind == c.FPDF_FORMFIELD_TEXTFIELD:
+                continue
+            if c.FPDFAnnot_GetFlags(annotation) & _UNSEEN:
+                writer.hide_on(number, value, "hidden field")
+                continue
             if value and kind in (
                 c.FPDF_FORMFIELD_TEXTFIELD,
                 c.FPDF_FORMFIELD_COMBOBOX,

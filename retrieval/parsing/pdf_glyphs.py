@@ -19,7 +19,8 @@ INVISIBLE_MODES = (3, 7)
 
 @dataclass(slots=True)
 class Run:
-    """One text object: everything its glyphs share. `angle` in quarter turns as displayed, -1 for slanted."""
+    """One text object: everything its glyphs share. `angle` in quarter turns as displayed, -1 for slanted;
+    `doubtful` when it belongs to a layer or may be clipped away, so that only the painted page tells if it is seen."""
 
     size: float
     bold: bool
@@ -27,6 +28,7 @@ class Run:
     fill: tuple[int, int, int, int]
     angle: int
     order: int
+    doubtful: bool = False
     glyphs: list[Glyph] = field(default_factory=list)
 
 
@@ -149,7 +151,40 @@ def _run(found: ctypes._Pointer[ctypes.Structure], handle: object, index: int, v
     rect = c.FS_RECTF()
     c.FPDFText_GetLooseCharBox(handle, index, ctypes.byref(rect))
     tall = abs(rect.top - rect.bottom) if (quarter - view.turn // 90) % 2 == 0 else abs(rect.right - rect.left)
-    return Run(tall, bold, mode, (red, green, blue, alpha), -1 if slanted else quarter % 4, order)
+    doubtful = _layered(found) or _clipped(found, handle, index)
+    return Run(tall, bold, mode, (red, green, blue, alpha), -1 if slanted else quarter % 4, order, doubtful)
+
+
+def _layered(found: ctypes._Pointer[ctypes.Structure]) -> bool:
+    """Whether the object is marked as content of a layer (/OC)."""
+    name, length = (ctypes.c_ushort * 8)(), ctypes.c_ulong()
+    for at in range(min(c.FPDFPageObj_CountMarks(found), 20)):
+        mark = c.FPDFPageObj_GetMark(found, at)
+        told = mark and c.FPDFPageObjMark_GetName(mark, name, ctypes.sizeof(name), ctypes.byref(length))
+        if told and bytes(name)[: length.value].decode("utf-16-le", "replace").rstrip("\x00") == "OC":
+            return True
+    return False
+
+
+def _clipped(found: ctypes._Pointer[ctypes.Structure], handle: object, index: int) -> bool:
+    """Whether the run begins outside the box of one of its clip paths."""
+    clip = c.FPDFPageObj_GetClipPath(found)
+    paths = c.FPDFClipPath_CountPaths(clip) if clip else 0
+    if paths <= 0:
+        return False
+    x, y = ctypes.c_double(), ctypes.c_double()
+    c.FPDFText_GetCharOrigin(handle, index, ctypes.byref(x), ctypes.byref(y))
+    px, py = ctypes.c_float(), ctypes.c_float()
+    for path in range(min(paths, 20)):
+        xs, ys = [], []
+        for at in range(min(c.FPDFClipPath_CountPathSegments(clip, path), 500)):
+            segment = c.FPDFClipPath_GetPathSegment(clip, path, at)
+            if segment and c.FPDFPathSegment_GetPoint(segment, ctypes.byref(px), ctypes.byref(py)):
+                xs.append(px.value)
+                ys.append(py.value)
+        if xs and not (min(xs) - 1 <= x.value <= max(xs) + 1 and min(ys) - 1 <= y.value <= max(ys) + 1):
+            return True
+    return False
 
 
 def _font_name(found: ctypes._Pointer[ctypes.Structure]) -> str:

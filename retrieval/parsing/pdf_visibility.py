@@ -57,8 +57,10 @@ def _objects(page: pdfium.PdfPage, view: View) -> Iterator[tuple[int, Box]]:
             continue
 
 
-def hidden_runs(page: pdfium.PdfPage, view: View, runs: list[Run], scene: Scenery) -> dict[int, str]:
-    """The runs (by `order`) that a reader cannot see, each with the reason."""
+def hidden_runs(
+    page: pdfium.PdfPage, view: View, runs: list[Run], scene: Scenery, *, layers: bool = False
+) -> dict[int, str]:
+    """The runs (by `order`) that a reader cannot see, each with the reason; `layers`: parts of pages may be off."""
     hidden: dict[int, str] = {}
     picture: NDArray[np.uint8] | None = None
     scale = min(_SCALE, _LONG_SIDE / max(view.width, view.height, 1.0))
@@ -73,19 +75,19 @@ def hidden_runs(page: pdfium.PdfPage, view: View, runs: list[Run], scene: Scener
             hidden[run.order] = "outside the page"
         elif run.mode in INVISIBLE_MODES and not any(_overlap(box, other) for other in scene.pictures):
             hidden[run.order] = "invisible text"
-        elif run.mode in INVISIBLE_MODES or _suspicious(run) or scene.pictures or scene.shapes:
+        elif run.mode in INVISIBLE_MODES or layers or _suspicious(run) or scene.pictures or scene.shapes:
             if picture is None:
                 picture = np.asarray(page.render(scale=scale, may_draw_forms=False).to_numpy())
             if _contrast(picture, box, scale) < _LEAST_CONTRAST:
                 hidden[run.order] = (
-                    "invisible text" if run.mode in INVISIBLE_MODES else "same colour as the background, or covered"
+                    "invisible text" if run.mode in INVISIBLE_MODES else "same colour as the background, covered or off"
                 )
     return hidden
 
 
 def _suspicious(run: Run) -> bool:
     red, green, blue, alpha = run.fill
-    return min(red, green, blue) > 200 or alpha < 60
+    return run.doubtful or min(red, green, blue) > 200 or alpha < 60
 
 
 def _contrast(picture: NDArray[np.uint8], box: Box, scale: float) -> int:
