@@ -12,11 +12,15 @@ held back until it is whole, and from what it was the engine learns whether the 
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +30,7 @@ from inference.engines.base import Delta, Finish, FinishReason, GenerationReques
 from inference.engines.decoding import ThinkingSplitter
 from inference.errors import EngineUnavailable, PromptTooLong
 
+_LOOK_SECONDS = 0.2  # between two looks, while the server is silent, at whether anybody still wants the answer
 _CHARS_PER_TOKEN = 3.0  # a cautious estimate: the server counts exactly and refuses what is too long
 
 
@@ -69,6 +74,7 @@ class RemoteEngine:
             headers=headers,
             timeout=httpx.Timeout(options.silence_seconds, connect=options.connect_seconds),
             verify=str(options.certificate_authority) if options.certificate_authority else True,
+            limits=httpx.Limits(max_keepalive_connections=0),  # a connection that is hung up is nobody else's
             trust_env=False,
             follow_redirects=False,
         )
@@ -80,17 +86,17 @@ class RemoteEngine:
 
     def stream(self, request: GenerationRequest, *, cancelled: Callable[[], bool]) -> Iterator[Delta | Finish]:
         """Yield deltas, then one Finish. Raises EngineUnavailable or PromptTooLong. Leaving it closes the connection,
-        and the server stops."""
-        began = time.monotonic()
+        and the server stops. A silent server delays neither a stop nor the deadline."""
+        lines = _Lines(lambda: self._client.stream("POST", "/chat/completions", json=self._body(request)), self._check)
         try:
-            with self._client.stream("POST", "/chat/completions", json=self._body(request)) as response:
-                self._check(response)
-                yield from self._read(response, request, cancelled, began)
+            yield from self._read(iter(lines), request, cancelled, time.monotonic())
         except httpx.HTTPError as error:
             raise EngineUnavailable(
                 f"{self._options.url} does not answer: {type(error).__name__}",
                 hint="See whether the model server runs and REMOTE_URL is right.",
             ) from error
+        finally:
+            lines.leave()
 
     def close(self) -> None:
         self._client.close()
@@ -124,12 +130,12 @@ class RemoteEngine:
         )
 
     def _read(
-        self, response: httpx.Response, request: GenerationRequest, cancelled: Callable[[], bool], began: float
+        self, lines: Iterator[str], request: GenerationRequest, cancelled: Callable[[], bool], began: float
     ) -> Iterator[Delta | Finish]:
         voice = _Voice(self._holds)
         reason: FinishReason = "stop"
         usage: dict[str, int] = {}
-        for line in response.iter_lines():
+        for line in lines:
             if cancelled():
                 reason = "cancelled"
                 break
@@ -155,6 +161,54 @@ class RemoteEngine:
         if reason == "stop":
             self._holds = voice.unopened
         yield Finish(reason, usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
+
+
+class _Lines:
+    """The lines of an answer, read by a thread of its own; "" now and then while the server is silent.
+
+    `check` sees the response before its lines. What it or the reading raises is raised to whoever iterates.
+    """
+
+    def __init__(
+        self, opened: Callable[[], AbstractContextManager[httpx.Response]], check: Callable[[httpx.Response], None]
+    ) -> None:
+        self._opened, self._check = opened, check
+        self._heard: SimpleQueue[str | Exception | None] = SimpleQueue()
+        self._left = threading.Event()
+        self._socket: socket.socket | None = None
+        threading.Thread(target=self._listen, name="remote answer", daemon=True).start()
+
+    def __iter__(self) -> Iterator[str]:
+        while True:
+            try:
+                found = self._heard.get(timeout=_LOOK_SECONDS)
+            except Empty:
+                found = ""
+            if found is None:
+                return
+            if isinstance(found, Exception):
+                raise found
+            yield found
+
+    def leave(self) -> None:
+        """Nobody wants more. Before the server's first word the connection ends with that word, or with its silence."""
+        self._left.set()
+        if self._socket is not None:
+            with suppress(OSError):  # over already
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _listen(self) -> None:
+        try:
+            with self._opened() as response:
+                self._check(response)
+                self._socket = response.extensions["network_stream"].get_extra_info("socket")
+                for line in response.iter_lines():
+                    if self._left.is_set():
+                        return
+                    self._heard.put(line)
+            self._heard.put(None)
+        except Exception as error:  # raised where the lines are waited for
+            self._heard.put(error)
 
 
 class _Voice:

@@ -1,7 +1,12 @@
 """The remote engine against a real HTTP server on loopback that speaks the OpenAI protocol."""
 
 import json
+import socket
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -22,10 +27,23 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen: list[dict] = []
+        self.requests = 0
         self.pieces: list[dict] = []
         self.status = 200
         self.words = "{}"
+        self.location = ""
+        self.silent_before: tuple[str, ...] = ()  # "headers", "end": until the connection is gone, or a minute is over
         self.broken = threading.Event()
+
+    def fall_silent(self, place: str, connection: socket.socket) -> None:
+        if place in self.silent_before:
+            connection.settimeout(60)
+            if connection.recv(1) == b"":  # the other side hung up
+                self.broken.set()
+
+    def process_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:
+        self.requests += 1
+        super().process_request(request, client_address)
 
     @property
     def url(self) -> str:
@@ -38,7 +56,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.seen.append({"path": self.path, "key": self.headers.get("Authorization"), **body})
+        self.server.fall_silent("headers", self.connection)
         self.send_response(self.server.status)
+        if self.server.location:
+            self.send_header("Location", self.server.location)
         self.end_headers()
         if self.server.status != 200:
             self.wfile.write(self.server.words.encode())
@@ -47,6 +68,7 @@ class Handler(BaseHTTPRequestHandler):
             for piece in self.server.pieces:
                 self.wfile.write(f"data: {json.dumps(piece)}\n\n".encode())
                 self.wfile.flush()
+            self.server.fall_silent("end", self.connection)
             self.wfile.write(b"data: [DONE]\n\n")
         except (BrokenPipeError, ConnectionResetError):
             self.server.broken.set()
@@ -55,14 +77,27 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server():
+@contextmanager
+def serving() -> Iterator[Server]:
     with Server() as running:
         thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()
         yield running
         running.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def server():
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def other():
+    """A server that nobody named."""
+    with serving() as running:
+        yield running
 
 
 @pytest.fixture
@@ -153,6 +188,42 @@ def test_cancel_closes_the_connection(server, engine):
     assert server.broken.wait(60)
 
 
+@pytest.mark.parametrize("why", ["cancelled", "deadline"])
+@pytest.mark.parametrize("place", ["headers", "end"])
+def test_a_silent_server_delays_neither_a_stop_nor_the_deadline(server, engine, place, why):
+    learn(server, engine)
+    server.pieces, server.silent_before = says("Ten "), (place,)
+    options = GenerationOptions(deadline_s=0.5 if why == "deadline" else None)
+    began = time.monotonic()
+    stream = engine.stream(
+        replace(ASK, options=options), cancelled=lambda: why == "cancelled" and time.monotonic() - began > 0.5
+    )
+    *said, finish = stream
+    assert finish.reason == why
+    assert not server.broken.is_set() or place == "end"  # the server was silent still: nobody waited for it
+    assert [item.text for item in said] == (["Ten "] if place == "end" else [])
+    if place == "end":
+        assert server.broken.wait(60)  # and heard that nobody listens
+
+
+def test_nobody_else_is_spoken_to(server, other, monkeypatch):
+    """Neither where a redirect points, nor a proxy that the environment names."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, other.url)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    engine = RemoteEngine(RemoteOptions(server.url, "r1"))
+    server.pieces = says("Ten.")
+    assert collect(engine.stream(ASK, cancelled=never))[0] == "Ten."
+    for status in (301, 302, 303, 307, 308):
+        server.status, server.location = status, f"{other.url}/chat/completions"
+        with pytest.raises(EngineUnavailable, match=f"answered {status}"):
+            collect(engine.stream(ASK, cancelled=never))
+    engine.close()
+    assert len(server.seen) == 6
+    assert other.requests == 0
+
+
 @pytest.mark.parametrize(
     ("status", "words", "error", "match"),
     [
@@ -175,7 +246,20 @@ def test_server_that_is_away_is_said(server):
     engine.close()
 
 
-@pytest.mark.parametrize("url", ["http://10.0.0.5/v1", "http://gpu.company.example/v1", "ftp://x/", "gpu:8000", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.5/v1",
+        "http://gpu.company.example/v1",
+        "ftp://x/",
+        "gpu:8000",
+        "",
+        "http://127.0.0.1@10.0.0.5/v1",
+        "http://localhost:1@gpu/v1",
+        "http://[::ffff:10.0.0.5]/v1",
+        "http://127.0.0.1.nip.io/v1",
+    ],
+)
 def test_other_machines_need_tls(url):
     with pytest.raises(ValueError, match="https://"):
         RemoteOptions(url, "r1")
