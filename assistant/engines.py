@@ -13,7 +13,7 @@ import weakref
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from django.conf import settings
 from django.db import connections
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from inference.store import ModelStore
     from retrieval.cross_encoding import PairScorer
     from retrieval.embedding import Embedder
+
+_Fact = TypeVar("_Fact")
 
 logger = logging.getLogger(__name__)
 _loading = threading.Lock()
@@ -70,6 +72,15 @@ class _Choice:
     model: str
     digest: str
     quantization: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandsIn:
+    """The model in whose place quotations answer, and the name of the error that kept it from being loaded."""
+
+    engine: str
+    model: str
+    error: str
 
 
 class _Switch:
@@ -140,6 +151,12 @@ LOOK_SECONDS = 3.0
 RETIRE_SECONDS = float(settings.ANSWER_DEADLINE_SECONDS) + 5
 _switch = _Switch()
 _digests: dict[int, str] = {}  # of the files behind each engine that lives, by its id()
+_stands_in: dict[int, StandsIn] = {}  # the same, for engines that quote since a model could not be loaded
+
+
+def _about(known: dict[int, _Fact], engine: Engine, fact: _Fact) -> None:
+    known[id(engine)] = fact
+    weakref.finalize(engine, known.pop, id(engine), None)
 
 
 def _newest() -> _Choice:
@@ -163,7 +180,9 @@ def _open(choice: _Choice) -> Engine:
         words = in_full(error)
         logger.error("The model %s cannot answer: %s Falling back to extractive.", choice.model, words)
         _tell(choice, ActivationState.FAILED, words)
-        return ExtractiveEngine()
+        quotes = ExtractiveEngine()
+        _about(_stands_in, quotes, StandsIn(choice.engine, choice.model, type(error).__name__))
+        return quotes
     _tell(choice, ActivationState.ACTIVE)
     return engine
 
@@ -197,8 +216,7 @@ def _local(choice: _Choice) -> Engine:
         raise EngineUnavailable(f"{choice.model} is no GGUF model.", hint="Set ENGINE=transformers or auto.")
     else:
         engine = engine_for(loading.load(folder))
-    _digests[id(engine)] = manifest.digest
-    weakref.finalize(engine, _digests.pop, id(engine), None)
+    _about(_digests, engine, manifest.digest)
     return engine
 
 
@@ -265,6 +283,11 @@ def forgotten() -> int:
 def digest_of(engine: Engine) -> str:
     """Digest of the files behind an engine, as its manifest names them; "" where there are none here."""
     return _digests.get(id(engine), "")
+
+
+def stands_in(engine: Engine) -> StandsIn | None:
+    """The model that should answer and could not be loaded, where this engine quotes in its place."""
+    return _stands_in.get(id(engine))
 
 
 def open_beside(name: str, quantization: str) -> Engine:

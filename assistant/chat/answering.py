@@ -189,6 +189,9 @@ class _Work:
             except (InferenceError, PromptTold) as error:
                 self._falls_back(engine, error)
                 engine = ExtractiveEngine()
+        elif absent := engines.stands_in(engine):
+            self._detail["fallback"] = {"from": absent.engine, "model": absent.model, "error": absent.error}
+            self._evidence["fallback"] = absent.engine
         evidence = self._evidence_in(asked)
         if not evidence:
             return self._ended(Outcome.NOT_FOUND, "personal_data" if self._refused else "no_evidence")

@@ -11,12 +11,14 @@ from dataclasses import replace
 import pytest
 from django.db import transaction
 
+from assistant import engines
 from assistant.audit.models import AuditEvent
 from assistant.chat import answering, replay, services, tasks
 from assistant.chat.models import Answer, AnswerStatus, Outcome
 from assistant.documents.models import Chunk, Grant, Page
 from inference.engines.base import Delta
 from inference.errors import EngineUnavailable, PromptTooLong
+from tests.models.conftest import switch  # noqa: F401 - a fixture
 
 from .engines import ScriptedModel, SlowModel
 from .library import asked
@@ -173,6 +175,14 @@ def test_failing_model_falls_back_to_quotations_and_says_so(company, people, scr
     retrieved = {item["chunk"] for item in closing(answer)["retrieved"]}
     assert fallback["shown"]  # the model was given them, whoever answered in the end
     assert set(fallback["shown"]) <= retrieved
+
+
+def test_model_that_cannot_be_loaded_leaves_quotations_that_say_so(company, people, settings, switch):  # noqa: F811
+    settings.ENGINE, settings.MODEL = "transformers", "absent"
+    answer = asked(people.employee, GERMANY, tools=with_engine(engines.engine()))
+    view = shown(people.employee, answer)
+    assert (view.outcome, view.engine, view.fallback) == (Outcome.ANSWERED, "extractive", True)
+    assert closing(answer)["fallback"] == {"from": "transformers", "model": "absent", "error": "ModelNotFound"}
 
 
 def closing(answer) -> dict:

@@ -95,6 +95,9 @@ def test_a_model_that_cannot_be_loaded_leaves_quotations_and_says_why(store, swi
     assert row.state == ActivationState.FAILED
     assert "model.safetensors" in row.problem
     assert "Falling back to extractive" in caplog.text
+    assert engines.stands_in(engines.engine()) == engines.StandsIn("transformers", "tiny", "ModelCorrupt")
+    activation.deactivate()
+    assert until(lambda: engines.stands_in(engines.engine()) is None)  # quotations that were chosen
 
 
 @pytest.mark.django_db(transaction=True)
