@@ -118,6 +118,7 @@ def drop(settings, tmp_path, qwen2_folder):  # noqa: F811
 def test_what_lies_in_the_drop_folder_is_imported_and_followed(page, drop, store, people):  # noqa: F811
     shown = page()
     assert 'value="laid"' in shown
+    assert "models pull OWNER/NAME" in shown  # what the page itself never does
     assert 'value="apache-2.0"' in shown
     told = page("import/", entry="laid", name="brought", licence="Apache-2.0", revision="r1")
     assert "“brought” is being imported." in told
