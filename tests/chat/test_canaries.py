@@ -35,6 +35,7 @@ from assistant.transport import redis_client
 from assistant.vault import remains
 from inference.engines.base import Delta
 from retrieval.indexes.lexical import term_hash
+from tests import files
 
 from . import library
 from .engines import ScriptedModel
@@ -160,7 +161,7 @@ def contents(tmp_path: Path):
     for root in roots:
         for path in sorted(root.rglob("*")):
             if path.is_file():
-                yield str(path.relative_to(root)), path.read_bytes()
+                yield str(path.relative_to(root)), files.content(path)
     for key in redis_client().scan_iter("*"):
         yield f"redis {key}", str(redis_client().dump(key)).encode()
 

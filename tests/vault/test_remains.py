@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 
 from assistant.vault import remains
+from tests.files import content
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,13 +20,13 @@ def left() -> bool:
     """Whether the word stands in a file of the database, PostgreSQL's recycled log left aside (see THREAT_MODEL.md)."""
     if connection.vendor != "postgresql":
         path = Path(connection.settings_dict["NAME"])
-        return any(WORD.encode() in file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+        return any(WORD.encode() in content(file) for file in path.parent.glob(f"{path.name}*"))
     with connection.cursor() as cursor:
         cursor.execute("CHECKPOINT")
         cursor.execute("SELECT current_setting('data_directory')")
         (folder,) = cursor.fetchone()
     files = (path for path in Path(folder).rglob("*") if path.is_file() and "pg_wal" not in path.parts)
-    return any(WORD.encode() in path.read_bytes() for path in files)
+    return any(WORD.encode() in content(path) for path in files)
 
 
 @pytest.fixture
