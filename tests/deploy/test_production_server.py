@@ -17,30 +17,34 @@ from django.db import connection
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ROOT = DEPLOY.parent
-pytestmark = pytest.mark.django_db  # asks for the tests' database; nothing is written to it
+pytestmark = pytest.mark.django_db  # on PostgreSQL the tests' own database; nothing is written to it
 WEB = yaml.safe_load((DEPLOY / "compose.yml").read_text())["services"]["web"]
 
 
 @pytest.fixture(scope="module")
 def port(django_db_setup, tmp_path_factory):
-    """Where it listens. Its secrets are generated, its database is the tests' own, and there is no Redis."""
+    """Where it listens. Its secrets are generated, its database is empty, and there is no Redis."""
     listening = socket.create_server(("127.0.0.1", 0))  # handed over, so that nobody else takes the port meanwhile
     number = listening.getsockname()[1]
     example = dict(re.findall(r"^([A-Z_]+)=(.*)$", (DEPLOY / "assistant.env.example").read_text(), re.MULTILINE))
-    database = connection.settings_dict["NAME"]
+    data = tmp_path_factory.mktemp("data")
+    data.chmod(0o700)
     if connection.vendor == "sqlite":
-        url = f"sqlite:///{database}"
+        url = f"sqlite:///{data / 'assistant.sqlite3'}"
     else:
-        url = urlsplit(settings.DATABASE_URL)._replace(path=f"/{database}").geturl()
+        url = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     environment = {
         **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}},
         **example,
         "PROXY_ADDRESSES": WEB["environment"]["PROXY_ADDRESSES"],
-        "ASSISTANT_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+        "ASSISTANT_DATA_DIR": str(data),
         "DATABASE_URL": url,
         "BIND": f"fd://{listening.fileno()}",
         "WEB_PROCESSES": "1",
     }
+    if connection.vendor == "sqlite":
+        migrate = [sys.executable, "manage.py", "migrate", "--noinput", "-v0"]
+        subprocess.run(migrate, cwd=ROOT, env=environment, check=True, timeout=240)
     command = [*(sys.executable, "-m", "gunicorn"), "assistant.asgi:application"]
     command += ["--config", "assistant/runtime/gunicorn.py"]
     server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listening.fileno()])
