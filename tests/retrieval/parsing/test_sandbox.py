@@ -192,7 +192,7 @@ def test_zygote_ends_with_its_owner():
 
 def test_time_limit_ends_the_child():
     with pytest.raises(LimitExceeded) as caught:
-        parse(b"text", "a.txt", Limits(seconds=0.001))
+        parse(b"word of text. " * 800_000, "a.txt", Limits(seconds=0.001))  # takes a second at least
     assert caught.value.what == "seconds"
     wait_until(lambda: not [child for zygote in zygotes() for child in zygote.children()])
 
